@@ -1,0 +1,70 @@
+#include "limits.hpp"
+
+#include <algorithm>
+
+#include "elms/detail/cpu.hpp"
+
+#if defined(_WIN32)
+#include <chrono>
+#else
+#include <time.h>
+#endif
+
+namespace elms_bench {
+namespace {
+
+constexpr std::size_t kMemoryWords = (std::size_t{256} << 20) / sizeof(std::uint64_t);
+constexpr std::size_t kSliceWords = (std::size_t{32} << 20) / sizeof(std::uint64_t);
+constexpr std::int64_t kRounds = 20000;
+
+const elms_cli::PeakLoops& best_loops() {
+  [[maybe_unused]] const elms_cpu_features cpu = elms::detail::detect_cpu_features();
+#if defined(ELMS_CLI_PEAK_AVX2)
+  if (cpu.avx2_fma_f16c) return elms_cli::kPeakAvx2;
+#endif
+#if defined(ELMS_CLI_PEAK_NEON)
+  if (cpu.neon_i8mm) return elms_cli::kPeakI8mm;
+  if (cpu.neon_dotprod) return elms_cli::kPeakDotprod;
+  if (cpu.neon) return elms_cli::kPeakNeon;
+#endif
+  return elms_cli::kPeakPortable;
+}
+
+}  // namespace
+
+double cpu_seconds() {
+#if defined(_WIN32)
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+#else
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+#endif
+}
+
+MachineLimits::MachineLimits() : loops_(best_loops()), memory_(kMemoryWords, 1) {}
+
+double MachineLimits::read_slice() {
+  constexpr std::size_t kChains = 16;  // independent sums, which compilers keep in vector registers
+  const std::uint64_t* words = memory_.data() + next_;
+  next_ = (next_ + kSliceWords) % kMemoryWords;
+  std::uint64_t sums[kChains] = {};
+  const double start = cpu_seconds();
+  for (std::size_t i = 0; i < kSliceWords; i += kChains) {
+    for (std::size_t c = 0; c < kChains; ++c) sums[c] += words[i + c];
+  }
+  for (const std::uint64_t sum : sums) sum_ += sum;
+  const double seconds = cpu_seconds() - start;
+  volatile std::uint64_t sink = sum_;  // without a use, compilers would drop the reading
+  (void)sink;
+  return static_cast<double>(kSliceWords * sizeof(std::uint64_t)) / seconds / 1e9;
+}
+
+double MachineLimits::measure(Limit limit) {
+  if (limit == Limit::kRead) return read_slice();
+  const double start = cpu_seconds();
+  const double operations = limit == Limit::kInt8 ? loops_.int8(kRounds) : loops_.f32(kRounds);
+  return operations / (cpu_seconds() - start) / 1e9;
+}
+
+}  // namespace elms_bench

@@ -1,0 +1,10 @@
+# Compiles through ccache where it is installed and the caller has chosen no launcher.
+find_program(ELMS_CCACHE ccache)
+mark_as_advanced(ELMS_CCACHE)
+if(ELMS_CCACHE)
+  foreach(language C CXX)
+    if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
+      set(CMAKE_${language}_COMPILER_LAUNCHER "${ELMS_CCACHE}")
+    endif()
+  endforeach()
+endif()

@@ -1,0 +1,33 @@
+# Installs headers, libraries, the CLI, and the package that makes find_package(elms) work: targets elms::elms, and
+# elms::offline where it was built.
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/elms")
+set(libraries elms)
+if(TARGET elms_offline)
+  set_target_properties(elms_offline PROPERTIES EXPORT_NAME offline)
+  list(APPEND libraries elms_offline)
+endif()
+
+install(TARGETS ${libraries} EXPORT elmsTargets
+  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+  LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+  RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+install(EXPORT elmsTargets NAMESPACE elms:: DESTINATION "${package_dir}")
+if(TARGET elms_cli)
+  install(TARGETS elms_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/elms" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+
+configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/elmsConfig.cmake.in" elmsConfig.cmake
+  INSTALL_DESTINATION "${package_dir}")
+# Before 1.0 a minor version may change the API.
+write_basic_package_version_file(elmsConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/elmsConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/elmsConfigVersion.cmake"
+  DESTINATION "${package_dir}")
+# The libraries that a static elms is linked with come without CMake packages of their own.
+file(GLOB find_modules "${CMAKE_CURRENT_LIST_DIR}/Find*.cmake")
+install(FILES ${find_modules} DESTINATION "${package_dir}")

@@ -1,0 +1,26 @@
+# Language level, warnings and sanitizers that every target of this project is built with.
+function(elms_compile_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF C_STANDARD 11 C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wno-unused-parameter)
+  if(ELMS_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(ELMS_SANITIZE)
+    target_compile_options(${target} PUBLIC -fsanitize=${ELMS_SANITIZE} -fno-omit-frame-pointer -g)
+    target_link_options(${target} PUBLIC -fsanitize=${ELMS_SANITIZE})
+    # GCC sees uninitialised reads in code that the sanitizers put in.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    if(ELMS_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PUBLIC -fno-sanitize-recover=undefined)
+    endif()
+  endif()
+endfunction()
+
+# The device part: no exceptions, no RTTI, nothing that could end the host.
+function(elms_device_options target)
+  elms_compile_options(${target})
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+endfunction()

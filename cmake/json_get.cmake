@@ -1,0 +1,15 @@
+# cmake -DFILE=f.json "-DPATHS=a b 0|c" -P json_get.cmake: prints the value at each path, one to a line. Paths are parted by
+# "|", their steps by spaces. A parser that is there wherever elms is built.
+cmake_minimum_required(VERSION 3.22)
+file(READ "${FILE}" json)
+string(REPLACE "|" ";" paths "${PATHS}")
+set(lines "")
+foreach(path IN LISTS paths)
+  separate_arguments(steps UNIX_COMMAND "${path}")
+  string(JSON value ERROR_VARIABLE problem GET "${json}" ${steps})
+  if(problem)
+    message(FATAL_ERROR "${FILE}: ${problem}")
+  endif()
+  string(APPEND lines "${value}\n")
+endforeach()
+execute_process(COMMAND ${CMAKE_COMMAND} -E echo_append "${lines}")

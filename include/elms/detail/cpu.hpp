@@ -1,0 +1,21 @@
+// What this machine's CPU can do.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "elms/detail/kernels.h"
+#include "elms/status.hpp"
+
+namespace elms::inline v0::detail {
+
+[[nodiscard]] elms_cpu_features detect_cpu_features() noexcept;
+
+/// Number of the fastest cores that this process may run on (big cores of a phone), at least 1.
+[[nodiscard]] std::size_t count_fast_cores() noexcept;
+
+/// The kernels to use: the best that this CPU runs, or those named in $ELMS_ISA ("scalar", "avx2", "neon", "dotprod",
+/// "i8mm"). kUnsupported when that variable names kernels that are unknown or cannot run here.
+[[nodiscard]] Result<const elms_kernel_table*> select_kernels() noexcept;
+
+}  // namespace elms::inline v0::detail

@@ -1,0 +1,142 @@
+/* The seam between the forward pass and the micro-kernels: plain C structs and function pointers.
+ *
+ * The forward pass knows a kernel only by its descriptor here; kernels/ fills one table per ISA and never sees a model.
+ * All kernels are pure functions of their arguments: re-entrant, no allocation, no globals, no errors. Callers check.
+ *
+ * Width slices. A weight matrix [n_rows, k_full] is packed once into panels of `nr` rows (outputs). One panel holds
+ * ceil(k_full / block_k) k-blocks of `block_bytes` each, in k order, and lies panel_stride_bytes from the next. Cutting
+ * outputs means computing fewer panels (n smaller); cutting inputs means reading a shorter prefix of every panel
+ * (k smaller). The stride never changes. The last panel is padded with zero rows, the last k-block with zero columns.
+ */
+#ifndef ELMS_DETAIL_KERNELS_H_
+#define ELMS_DETAIL_KERNELS_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How weights lie in panels. Values of Q8 and Q4 are those of GGUF's Q8_0 and Q4_0: blocks of 32 along k, one f16
+ * scale d per block; w = d * q with q in [-128, 127], or w = d * (q - 8) with q in [0, 15]. */
+typedef enum elms_weight_format {
+  ELMS_WEIGHT_F32,
+  ELMS_WEIGHT_F16,
+  ELMS_WEIGHT_BF16,
+  ELMS_WEIGHT_Q8,
+  ELMS_WEIGHT_Q4,
+  ELMS_WEIGHT_FORMAT_COUNT
+} elms_weight_format;
+
+/* Packs one panel. rows[i] is row i of the panel in GGUF's own row encoding (f32, f16, bf16, block_q8_0 or block_q4_0),
+ * k_full values long, any alignment; a null row means zeros (past the end of the matrix). `panel` has
+ * ceil(k_full / block_k) * block_bytes bytes, 64-byte aligned. */
+typedef struct elms_pack_args {
+  const void* const* rows; /* [nr] */
+  int32_t k_full;
+  uint8_t* panel;
+} elms_pack_args;
+
+/* dst[m, n] (+)= lhs[m, k] * weights[n, k]^T + bias[n]. */
+typedef struct elms_gemm_args {
+  const void* lhs;           /* as prepare_lhs wrote it, for exactly this m and k */
+  size_t lhs_stride_bytes;   /* only where prepare_lhs is null: distance of f32 rows */
+  const uint8_t* panels;     /* the first panel to compute */
+  size_t panel_stride_bytes; /* distance of panels at full k */
+  int32_t m;                 /* rows of lhs (tokens), >= 1 */
+  int32_t n;                 /* outputs to compute from the first panel on; may end inside a panel */
+  int32_t k;                 /* inputs of the current width; a multiple of block_k */
+  const float* bias;         /* [n], or null */
+  float* dst;                /* [m, n] */
+  size_t dst_stride;         /* elements between rows of dst */
+  bool accumulate;           /* add to dst instead of writing it (residual connection) */
+} elms_gemm_args;
+
+typedef struct elms_gemm_kernel {
+  const char* name; /* elms_gemm_<dst>_<lhs>_<rhs>_<mr>x<nr>_<isa>, see kernels/README.md */
+  elms_weight_format format;
+  int32_t mr;          /* rows of lhs that one inner loop computes together */
+  int32_t nr;          /* rows of a panel */
+  int32_t block_k;     /* 32 for Q8 and Q4, 1 for floats: slices of k are whole blocks */
+  size_t block_bytes;  /* bytes of one k-block of one panel: nr rows with their scales */
+
+  void (*pack)(const elms_pack_args* args);
+
+  /* Left-hand side: null where the kernel reads plain f32 rows; otherwise rows are first quantised per 32-block to int8
+   * (scale = max|x| / 127, round to nearest even; a block of zeros has scale 0) in a layout of the kernel's own.
+   * Rows [row_begin, row_end) of m are prepared; row_begin is a multiple of mr. Threads may prepare different rows.
+   * x is [m, k] f32, x_stride elements between rows; lhs has lhs_bytes(m, k) bytes, 64-byte aligned. */
+  size_t (*lhs_bytes)(int32_t m, int32_t k);
+  void (*prepare_lhs)(const float* x, size_t x_stride, int32_t m, int32_t k, int32_t row_begin, int32_t row_end,
+                      void* lhs);
+
+  void (*gemm)(const elms_gemm_args* args); /* any m >= 1; takes the GEMV path itself when m == 1 */
+} elms_gemm_kernel;
+
+/* Causal attention of the query heads that share one KV head, online softmax.
+ * Row r (position first_position + r) attends to positions 0 .. first_position + r whose `masked` byte is 0; its own
+ * position is never masked. K and V are f16, [n_positions, head_dim], kv_stride elements between positions. */
+typedef struct elms_attention_args {
+  const float* q; /* [n_rows, n_heads, head_dim] */
+  size_t q_row_stride;
+  size_t q_head_stride; /* elements */
+  const uint16_t* k;
+  const uint16_t* v;
+  size_t kv_stride; /* elements */
+  int32_t n_rows;
+  int32_t n_heads;
+  int32_t head_dim;
+  int32_t first_position;
+  float scale;           /* multiplies q.k, usually 1 / sqrt(head_dim) */
+  const uint8_t* masked; /* [first_position + n_rows], or null when no position is masked */
+  float* out;            /* [n_rows, n_heads, head_dim] */
+  size_t out_row_stride;
+  size_t out_head_stride;
+  float* scratch; /* attention_scratch_floats(...) floats, 64-byte aligned */
+} elms_attention_args;
+
+typedef enum elms_rope_style {
+  ELMS_ROPE_INTERLEAVED, /* pairs (2i, 2i + 1): llama, mistral as GGUF stores them */
+  ELMS_ROPE_HALVES       /* pairs (i, i + n_rot / 2): qwen2, qwen3, all Hugging Face checkpoints */
+} elms_rope_style;
+
+typedef struct elms_kernel_table {
+  const char* isa; /* "scalar", "avx2", "neon", "dotprod", "i8mm" */
+  const elms_gemm_kernel* gemm[ELMS_WEIGHT_FORMAT_COUNT];
+
+  size_t (*attention_scratch_floats)(int32_t n_heads, int32_t head_dim, int32_t max_positions);
+  void (*attention)(const elms_attention_args* args);
+
+  /* out[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); out may be x. */
+  void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
+  /* Rotates one head in place: cosine and sine are [n_rot / 2] for its position; x[n_rot..] stays as it is. */
+  void (*rope)(float* x, const float* cosine, const float* sine, int32_t n_rot, elms_rope_style style);
+  /* out[i] = silu(gate[i]) * up[i]; out may be gate or up. */
+  void (*swiglu)(const float* gate, const float* up, int32_t n, float* out);
+  void (*f32_to_f16)(const float* x, int32_t n, uint16_t* out); /* round to nearest even */
+  void (*f16_to_f32)(const uint16_t* x, int32_t n, float* out);
+} elms_kernel_table;
+
+/* What the CPU offers, found by core/cpu.cpp. */
+typedef struct elms_cpu_features {
+  bool avx2_fma_f16c;
+  bool neon;
+  bool neon_dotprod;
+  bool neon_i8mm;
+} elms_cpu_features;
+
+/* Every table built into this library, best last; count in *n_tables. Tests and benches walk it. */
+const elms_kernel_table* const* elms_kernel_tables(size_t* n_tables);
+/* Whether a CPU with these features can run the table. */
+bool elms_kernel_table_runs_on(const elms_kernel_table* table, const elms_cpu_features* cpu);
+/* The best table for this CPU, or the one named `isa` where that is not null; null where the name is unknown or the CPU
+ * cannot run it. The scalar table always runs. */
+const elms_kernel_table* elms_select_kernels(const elms_cpu_features* cpu, const char* isa);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ELMS_DETAIL_KERNELS_H_ */

@@ -1,0 +1,140 @@
+// Products of one batch of activations with several weight matrices, sliced to the current width, on all threads.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "elms/detail/packed_matrix.hpp"
+#include "elms/thread_pool.hpp"
+
+namespace elms::inline v0::detail {
+
+/// dst[m, n] (+)= x[m, k] * weights[0..n, 0..k]^T + bias.
+struct Product {
+  const PackedMatrix* weights = nullptr;
+  std::int32_t n = 0;
+  std::int32_t k = 0;
+  const float* bias = nullptr;  ///< [n], or null
+  float* dst = nullptr;
+  std::size_t dst_stride = 0;  ///< elements
+  bool accumulate = false;
+};
+
+/// A batch of activations as kernels take it: plain rows, or quantised into a buffer of the session.
+struct Lhs {
+  const void* data = nullptr;
+  std::size_t stride_bytes = 0;
+  std::int32_t m = 0;
+};
+
+[[nodiscard]] inline std::size_t lhs_bytes(const elms_gemm_kernel& kernel, std::int32_t m, std::int32_t k) noexcept {
+  return kernel.lhs_bytes == nullptr ? 0 : kernel.lhs_bytes(m, k);
+}
+
+/// x [m, k] (rows x_stride elements apart) in the form that `kernel` takes; `scratch` has lhs_bytes(kernel, m, k).
+inline Lhs prepare_lhs(const elms_gemm_kernel& kernel, const float* x, std::size_t x_stride, std::int32_t m, std::int32_t k,
+                       std::uint8_t* scratch, ThreadPool& pool) noexcept {
+  if (kernel.prepare_lhs == nullptr) return {x, x_stride * sizeof(float), m};
+  constexpr std::int32_t kRowsPerTask = 32;  // a multiple of every mr in use
+  const std::int32_t step = (kRowsPerTask + kernel.mr - 1) / kernel.mr * kernel.mr;
+  pool.parallel_for(static_cast<std::size_t>((m + step - 1) / step), [&](std::size_t task) {
+    const std::int32_t begin = static_cast<std::int32_t>(task) * step;
+    kernel.prepare_lhs(x, x_stride, m, k, begin, std::min(m, begin + step), scratch);
+  });
+  return {scratch, 0, m};
+}
+
+/// Panels [begin, end) of one product.
+inline void run_panels(const Product& product, const Lhs& lhs, std::int32_t begin, std::int32_t end) noexcept {
+  const PackedMatrix& w = *product.weights;
+  const std::int32_t nr = w.kernel->nr;
+  const std::int32_t first = begin * nr;
+  const std::int32_t n = std::min(product.n, end * nr) - first;
+  if (n <= 0) return;
+  elms_gemm_args args{};
+  args.lhs = lhs.data;
+  args.lhs_stride_bytes = lhs.stride_bytes;
+  args.panels = w.panels.data() + static_cast<std::size_t>(begin) * w.panel_stride_bytes;
+  args.panel_stride_bytes = w.panel_stride_bytes;
+  args.m = lhs.m;
+  args.n = n;
+  args.k = product.k;
+  args.bias = product.bias == nullptr ? nullptr : product.bias + first;
+  args.dst = product.dst + first;
+  args.dst_stride = product.dst_stride;
+  args.accumulate = product.accumulate;
+  w.kernel->gemm(&args);
+}
+
+/// Multiply-adds below which waking another thread costs more than it saves.
+inline constexpr std::int64_t kMinMacsPerTask = 64 * 1024;
+
+/// How many tasks a section of `macs` multiply-adds is worth: several for each thread, so that a slow core does not hold
+/// up the rest, but none that is too small. 1 runs on the calling thread.
+[[nodiscard]] inline std::size_t worthwhile_tasks(std::int64_t macs, const ThreadPool& pool) noexcept {
+  constexpr std::size_t kTasksPerThread = 8;
+  if (pool.n_threads() == 1) return 1;
+  return std::clamp<std::size_t>(static_cast<std::size_t>(macs / kMinMacsPerTask), 1, kTasksPerThread * pool.n_threads());
+}
+
+/// Panels in tasks of equal count.
+struct PanelSplit {
+  std::int32_t panels_per_task;
+  std::size_t n_tasks;
+
+  PanelSplit(std::int32_t n_panels, std::int64_t macs, const ThreadPool& pool) noexcept {
+    const auto wanted = static_cast<std::int32_t>(worthwhile_tasks(macs, pool));
+    panels_per_task = std::max(1, (n_panels + wanted - 1) / wanted);
+    n_tasks = static_cast<std::size_t>((n_panels + panels_per_task - 1) / panels_per_task);
+  }
+};
+
+[[nodiscard]] inline std::int64_t mac_count(const Product& product, std::int32_t m) noexcept {
+  return std::int64_t{m} * product.n * product.k;
+}
+
+[[nodiscard]] inline std::int32_t panel_count(const Product& product) noexcept {
+  return (product.n + product.weights->kernel->nr - 1) / product.weights->kernel->nr;
+}
+
+/// Products that share their left-hand side, in one parallel section.
+inline void run_products(std::span<const Product> products, const Lhs& lhs, ThreadPool& pool) noexcept {
+  std::int32_t total = 0;
+  std::int64_t macs = 0;
+  for (const Product& product : products) {
+    total += panel_count(product);
+    macs += mac_count(product, lhs.m);
+  }
+  const PanelSplit split(total, macs, pool);
+  pool.parallel_for(split.n_tasks, [&](std::size_t task) {
+    std::int32_t begin = static_cast<std::int32_t>(task) * split.panels_per_task;
+    std::int32_t end = begin + split.panels_per_task;
+    for (const Product& product : products) {
+      const std::int32_t n_panels = panel_count(product);
+      if (begin < n_panels) run_panels(product, lhs, std::max(0, begin), std::min(n_panels, end));
+      begin -= n_panels;
+      end -= n_panels;
+      if (end <= 0) break;
+    }
+  });
+}
+
+/// Prepares the left-hand side and runs the products; those whose kernels take it in the same form share it.
+/// All have the same k.
+inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::span<const Product> products,
+                     std::uint8_t* lhs_scratch, ThreadPool& pool) noexcept {
+  for (std::size_t begin = 0; begin < products.size();) {
+    const elms_gemm_kernel& kernel = *products[begin].weights->kernel;
+    std::size_t end = begin + 1;
+    while (end < products.size() && products[end].weights->kernel->prepare_lhs == kernel.prepare_lhs &&
+           products[end].weights->kernel->mr == kernel.mr) {
+      ++end;
+    }
+    const Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool);
+    run_products(products.subspan(begin, end - begin), lhs, pool);
+    begin = end;
+  }
+}
+
+}  // namespace elms::inline v0::detail

@@ -1,0 +1,127 @@
+// ElasticModel: one copy of the weights that runs at any of its levels.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "elms/detail/cpu.hpp"
+#include "elms/detail/level_table.hpp"
+#include "elms/detail/model_source.hpp"
+#include "elms/detail/model_weights.hpp"
+#include "elms/level.hpp"
+#include "elms/log.hpp"
+#include "elms/model_config.hpp"
+#include "elms/status.hpp"
+#include "elms/thread_pool.hpp"
+#include "elms/tokenizer.hpp"
+
+namespace elms::inline v0 {
+
+struct OpenOptions {
+  /// Threads that pack the weights and that sessions use unless they are given others. Null: a pool of the model's own,
+  /// one thread for each fast core.
+  std::shared_ptr<ThreadPool> pool{};
+
+  /// Gives a checkpoint that was never elasticized a ladder of uniform levels in the order in which its units happen to
+  /// lie. Speed and memory are then those of an elastic model, answers below full width are not: for benchmarks.
+  bool uniform_levels_if_none = false;
+
+  LogSink log{};  ///< may be empty
+};
+
+/// Weights and levels. Immutable after open: share it between any number of sessions and threads.
+/// Weights lie packed in memory once (see packed_bytes()); the embedding table stays in the mapped file.
+class ElasticModel {
+ public:
+  /// Opens a GGUF file or a Hugging Face directory (see detail::ModelSource). A file without `elms.*` levels is a model
+  /// with the single level 1.0. Errors name file, tensor or key, expected and found; nothing is left behind.
+  [[nodiscard]] static Result<std::shared_ptr<const ElasticModel>> open(const std::string& path,
+                                                                        const OpenOptions& options = {});
+
+  ElasticModel(const ElasticModel&) = delete;
+  ElasticModel& operator=(const ElasticModel&) = delete;
+
+  [[nodiscard]] const ModelConfig& config() const noexcept { return source_->config(); }
+
+  /// Ascending by cost; the last is the full model.
+  [[nodiscard]] std::span<const Level> levels() const noexcept { return levels_; }
+
+  /// See elms::level_for_width.
+  [[nodiscard]] int level_for_width(double width) const noexcept { return v0::level_for_width(levels_, width); }
+
+  /// Whether the file was made by `elms elasticize` (its units are in order of importance).
+  [[nodiscard]] bool is_elastic() const noexcept { return elastic_.has_value(); }
+
+  /// The vocabulary, read on first use; kNotFound where the file has none. Thread-safe.
+  [[nodiscard]] Result<std::shared_ptr<const Tokenizer>> tokenizer() const {
+    std::call_once(tokenizer_once_, [this] {
+      Result<std::shared_ptr<const Tokenizer>> opened = source_->open_tokenizer();
+      if (opened.has_value()) {
+        tokenizer_ = *opened;
+      } else {
+        tokenizer_error_ = opened.error();
+      }
+    });
+    if (tokenizer_ == nullptr) return tokenizer_error_;
+    return tokenizer_;
+  }
+
+  [[nodiscard]] const std::string& path() const noexcept { return source_->path(); }
+  [[nodiscard]] std::uint64_t file_bytes() const noexcept { return source_->file_bytes(); }
+  [[nodiscard]] std::uint64_t packed_bytes() const noexcept { return weights_.packed_bytes; }  ///< weights in memory
+  [[nodiscard]] const char* isa() const noexcept { return kernels_->isa; }  ///< kernels in use, e.g. "avx2"
+  [[nodiscard]] const std::shared_ptr<ThreadPool>& pool() const noexcept { return pool_; }
+
+  // For elms itself.
+  [[nodiscard]] const detail::ModelWeights& weights() const noexcept { return weights_; }
+  [[nodiscard]] const elms_kernel_table& kernels() const noexcept { return *kernels_; }
+  [[nodiscard]] const detail::ModelSource& source() const noexcept { return *source_; }
+  [[nodiscard]] const std::optional<detail::ElasticMetadata>& elastic_metadata() const noexcept { return elastic_; }
+
+ private:
+  ElasticModel() = default;
+  Status init_levels(const OpenOptions& options);
+
+  std::unique_ptr<const detail::ModelSource> source_;
+  const elms_kernel_table* kernels_ = nullptr;
+  std::shared_ptr<ThreadPool> pool_;
+  detail::ModelWeights weights_;
+  std::optional<detail::ElasticMetadata> elastic_;
+  std::vector<Level> levels_;
+
+  mutable std::once_flag tokenizer_once_;
+  mutable std::shared_ptr<const Tokenizer> tokenizer_;
+  mutable Status tokenizer_error_;
+};
+
+inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open(const std::string& path, const OpenOptions& options) {
+  std::shared_ptr<ElasticModel> model(new (std::nothrow) ElasticModel);
+  if (model == nullptr) return Status(StatusCode::kOutOfMemory, "elastic model");
+  ELMS_ASSIGN_OR_RETURN(model->kernels_, detail::select_kernels());
+  ELMS_ASSIGN_OR_RETURN(model->source_, detail::ModelSource::open(path));
+  model->pool_ = options.pool;
+  if (model->pool_ == nullptr) {
+    ELMS_ASSIGN_OR_RETURN(model->pool_, ThreadPool::create());
+  }
+  ELMS_RETURN_IF_ERROR(model->init_levels(options));
+  detail::WeightLoader loader(*model->source_, *model->kernels_, *model->pool_);
+  ELMS_ASSIGN_OR_RETURN(model->weights_, loader.load());
+  return std::shared_ptr<const ElasticModel>(std::move(model));
+}
+
+inline Status ElasticModel::init_levels(const OpenOptions& options) {
+  ELMS_ASSIGN_OR_RETURN(detail::LevelTable table, detail::load_levels(*source_, options.uniform_levels_if_none));
+  elastic_ = std::move(table.elastic);
+  levels_ = std::move(table.levels);
+  if (levels_.size() == 1 && !elastic_.has_value() && options.log) {
+    options.log(LogLevel::kInfo, detail::concat(path(), ": no elms.* levels, only full width (see `elms elasticize`)"));
+  }
+  return {};
+}
+
+}  // namespace elms::inline v0

@@ -1,0 +1,90 @@
+/* GEMM and GEMV over quantised weights in panels of 16 outputs, shared by Q8 and Q4: they differ in Weights.
+ *
+ *   struct Weights::Block                the panel's block; `uint16_t scale[16]` comes first
+ *   Weights::dot_rows(block, lhs, n_rows, dots, finish)
+ *                                        finish(r, exact dot products of 16 outputs with row lhs[r]) for r <
+ * n_rows; dots[n_rows] is room for unfinished ones Weights::dot_row(block, lhs)         those of one row, for
+ * weights that are not used again
+ *
+ * In dot_rows a part of a block of weights stays in registers while all rows of the tile pass by: decoding it
+ * costs next to nothing per row, and each four activations that are loaded meet 16 outputs.
+ */
+#ifndef ELMS_KERNELS_AVX2_GEMM_QUANT_H_
+#define ELMS_KERNELS_AVX2_GEMM_QUANT_H_
+
+#include "kernels/avx2/lhs_q8.h"
+#include "kernels/gemm_loops.h"
+
+namespace {
+
+constexpr int32_t kNr = 16;
+
+struct Sums {
+  __m256 low;   // outputs 0..7
+  __m256 high;  // outputs 8..15
+};
+
+struct Dots {
+  __m256i low;
+  __m256i high;
+};
+
+inline void add_block(Sums* sums, Dots dots, const Sums& scales, float lhs_scale) {
+  const __m256 scale = _mm256_set1_ps(lhs_scale);
+  sums->low = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots.low), _mm256_mul_ps(scales.low, scale), sums->low);
+  sums->high = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots.high), _mm256_mul_ps(scales.high, scale), sums->high);
+}
+
+inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column, const Sums& sums) {
+  store_row_8(args, row, column, sums.low);
+  if (args->n - column > 8) store_row_8(args, row, column + 8, sums.high);
+}
+
+template <typename Weights>
+void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column, int32_t row,
+               int32_t n_rows) {
+  const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+  const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
+  Sums sums[kMr];
+  Dots dots[kMr];
+  for (int32_t r = 0; r < n_rows; ++r) sums[r] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows) {
+    const Sums scales = {widen_scales(blocks[b].scale), widen_scales(blocks[b].scale + 8)};
+    Weights::dot_rows(blocks[b], lhs, n_rows, dots,
+                      [&](int32_t r, Dots finished) { add_block(&sums[r], finished, scales, lhs[r].scale); });
+  }
+  for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
+}
+
+/// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines
+/// ahead made this slower.
+template <typename Weights>
+void gemv_panel(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column,
+                int32_t row) {
+  const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+  const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
+  Sums sums = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (int32_t b = 0; b < n_blocks; ++b) {
+    const Sums scales = {widen_scales(blocks[b].scale), widen_scales(blocks[b].scale + 8)};
+    add_block(&sums, Weights::dot_row(blocks[b], lhs + b), scales, lhs[b].scale);
+  }
+  store_row_16(args, row, column, sums);
+}
+
+template <typename Weights>
+struct Kernel {
+  static constexpr int32_t kMr = ::kMr;
+  static constexpr int32_t kNr = ::kNr;
+  static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
+
+  static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
+                   int32_t n_rows) {
+    const auto* blocks = reinterpret_cast<const typename Weights::Block*>(panel);
+    n_rows == 1 ? gemv_panel<Weights>(args, blocks, column, row)
+                : gemm_tile<Weights>(args, blocks, column, row, n_rows);
+  }
+};
+
+}  // namespace
+
+#endif /* ELMS_KERNELS_AVX2_GEMM_QUANT_H_ */

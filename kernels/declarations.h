@@ -1,0 +1,64 @@
+/* Every symbol that kernels/ hands to the registry, one block per ISA. Each lives in the file of the same
+ * name. */
+#ifndef ELMS_KERNELS_DECLARATIONS_H_
+#define ELMS_KERNELS_DECLARATIONS_H_
+
+#include "elms/detail/kernels.h"
+
+#define ELMS_DECLARE_VECTOR_KERNELS(isa)                                                                   \
+  size_t elms_attention_scratch_floats_##isa(int32_t n_heads, int32_t head_dim, int32_t max_positions);    \
+  void elms_attention_f32_f16_##isa(const elms_attention_args* args);                                      \
+  void elms_rms_norm_f32_##isa(const float* x, const float* weight, int32_t n, float epsilon, float* out); \
+  void elms_rope_f32_##isa(float* x, const float* cosine, const float* sine, int32_t n_rot,                \
+                           elms_rope_style style);                                                         \
+  void elms_swiglu_f32_##isa(const float* gate, const float* up, int32_t n, float* out);                   \
+  void elms_f32_to_f16_##isa(const float* x, int32_t n, uint16_t* out);                                    \
+  void elms_f16_to_f32_##isa(const uint16_t* x, int32_t n, float* out)
+
+/* The left-hand side that an ISA's Q8 and Q4 kernels share. */
+#define ELMS_DECLARE_LHS(isa)                                                                      \
+  size_t elms_lhs_q8_bytes_##isa(int32_t m, int32_t k);                                            \
+  void elms_lhs_q8_##isa(const float* x, size_t x_stride, int32_t m, int32_t k, int32_t row_begin, \
+                         int32_t row_end, void* lhs)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+ELMS_DECLARE_VECTOR_KERNELS(scalar);
+ELMS_DECLARE_LHS(scalar);
+extern const elms_gemm_kernel elms_gemm_f32_f32_f32_1x4_scalar;
+extern const elms_gemm_kernel elms_gemm_f32_f32_f16_1x4_scalar;
+extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_1x4_scalar;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_1x4_scalar;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_1x4_scalar;
+
+ELMS_DECLARE_VECTOR_KERNELS(avx2);
+ELMS_DECLARE_LHS(avx2);
+extern const elms_gemm_kernel elms_gemm_f32_f32_f32_6x16_avx2;
+extern const elms_gemm_kernel elms_gemm_f32_f32_f16_6x16_avx2;
+extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2;
+
+ELMS_DECLARE_VECTOR_KERNELS(neon);
+ELMS_DECLARE_LHS(neon);
+extern const elms_gemm_kernel elms_gemm_f32_f32_f32_8x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_f32_f16_8x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_8x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_neon;
+
+ELMS_DECLARE_LHS(dotprod);
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_dotprod;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_dotprod;
+
+ELMS_DECLARE_LHS(i8mm);
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_i8mm;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_i8mm;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ELMS_KERNELS_DECLARATIONS_H_ */

@@ -1,0 +1,51 @@
+// Options that several subcommands share: their text, their checks, and what they become.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "elms/elastic_model.hpp"
+#include "elms/status.hpp"
+#include "elms/thread_pool.hpp"
+#include "elms/types.hpp"
+
+namespace elms_cli {
+
+/// The positional MODEL.
+CLI::Option* add_model(CLI::App& command, std::string& path);
+/// --json
+void add_json(CLI::App& command, bool& json);
+/// -t, --threads; 0 stays "one for each fast core".
+void add_threads(CLI::App& command, std::size_t& threads);
+/// A comma-separated list of widths.
+void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths, const std::string& description);
+/// --type, by name.
+CLI::Option* add_type(CLI::App& command, std::string& type);
+
+/// Accepts a number in (0, 1].
+CLI::Validator width_validator();
+
+/// --width or --level, not both.
+struct WidthChoice {
+  std::optional<double> width;
+  std::optional<int> level;
+};
+void add_width_choice(CLI::App& command, WidthChoice& choice);
+/// The level that was chosen; the full model where nothing was. kNotFound where there is no such level.
+elms::Result<int> resolve(const WidthChoice& choice, std::span<const elms::Level> levels);
+
+/// A type that add_type() let through.
+elms::DType type_named(const std::string& name);
+
+/// A whole text file; "-" is standard input. kNotFound, kIoError.
+elms::Result<std::string> read_text(const std::string& path);
+
+/// Opens a model with a pool of that many threads; warnings of the library go to stderr.
+elms::Result<std::shared_ptr<const elms::ElasticModel>> open_model(const std::string& path, std::size_t threads,
+                                                                   bool uniform_levels_if_none = false);
+
+}  // namespace elms_cli

@@ -1,0 +1,35 @@
+// The command line tool `elms`: one file for each subcommand; what several need is in the files beside them.
+//
+// stdout carries results only (text, a table, or JSON with --json); everything else goes to stderr. Exit codes: 0, 1 when
+// the work failed, 2 for a command line that cannot work, 130 when Ctrl-C stopped it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "elms/status.hpp"
+
+namespace elms_cli {
+
+inline constexpr int kExitFailure = 1, kExitUsage = 2, kExitCancelled = 130;
+
+/// What the chosen subcommand does, set while the command line is parsed and called afterwards.
+using Action = std::function<elms::Status()>;
+
+void add_info(CLI::App& app, Action& action);
+void add_elasticize(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
+void add_extract(CLI::App& app, Action& action);
+void add_synth(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+
+/// Makes `run` with the options as parsed the action when `command` is the one that was chosen.
+template <typename Options>
+void bind(CLI::App& command, std::shared_ptr<Options> options, elms::Status (*run)(const Options&), Action& action) {
+  command.callback([options = std::move(options), run, &action] { action = [options, run] { return run(*options); }; });
+}
+
+}  // namespace elms_cli

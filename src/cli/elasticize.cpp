@@ -1,0 +1,108 @@
+// elms elasticize: orders the units of a checkpoint by importance, so that it can run at any width.
+#include <string>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/commands.hpp"
+#include "cli/console.hpp"
+#include "cli/level_report.hpp"
+#include "elms/offline/elasticize.hpp"
+
+namespace elms_cli {
+namespace {
+
+namespace offline = elms::offline;
+
+struct ElasticizeArguments {
+  std::string input, output, calibration;
+  std::string importance = "flap", allocation = "uniform", type;
+  std::vector<double> levels;
+  std::int32_t calibration_tokens = offline::CalibrationOptions().max_tokens;
+  std::size_t threads = 0;
+  bool json = false;
+};
+
+elms::Status elasticize(const ElasticizeArguments& arguments) {
+  offline::ElasticizeOptions options;
+  options.importance = offline::parse_importance_method(arguments.importance).value_or(options.importance);
+  options.allocation = arguments.allocation == "global" ? offline::Allocation::kGlobal : offline::Allocation::kUniform;
+  if (!arguments.type.empty()) options.type = type_named(arguments.type);
+  options.cost_targets = arguments.levels;
+  options.calibration.max_tokens = arguments.calibration_tokens;
+  ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
+  std::string text;
+  if (!arguments.calibration.empty()) {
+    ELMS_ASSIGN_OR_RETURN(text, read_text(arguments.calibration));
+  }
+
+  auto report = [&] {
+    const InterruptGuard interrupt;
+    ProgressBar bar;
+    options.progress = bar.callback(interrupt);
+    return offline::elasticize(arguments.input, arguments.output, text, options);
+  }();
+  if (!report.has_value()) return report.error();
+  if (arguments.json) {
+    print_json({{"input", arguments.input},
+                {"output", arguments.output},
+                {"bytes_written", report->bytes_written},
+                {"importance", offline::to_string(report->importance.method)},
+                {"allocation", arguments.allocation},
+                {"calibration_tokens", report->calibration_tokens},
+                {"levels", levels_json(report->levels)}});
+    return {};
+  }
+  std::printf("%s: %s, %zu levels, units ordered by %s", arguments.output.c_str(),
+              readable_bytes(report->bytes_written).c_str(), report->levels.size(), arguments.importance.c_str());
+  if (report->calibration_tokens > 0) std::printf(" over %d tokens", report->calibration_tokens);
+  std::printf("\n\n");
+  print_levels(report->levels);
+  return {};
+}
+
+/// Options that contradict each other, as a usage error.
+void check(const ElasticizeArguments& arguments) {
+  if (arguments.importance == "flap" && arguments.calibration.empty()) {
+    throw CLI::ValidationError("--calib", "--importance flap measures activations: give it a text, or use magnitude");
+  }
+  double below = 0.0;
+  for (const double level : arguments.levels) {
+    if (level <= below) throw CLI::ValidationError("--levels", "expected ascending widths");
+    below = level;
+  }
+}
+
+}  // namespace
+
+void add_elasticize(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<ElasticizeArguments>();
+  CLI::App& command = *app.add_subcommand("elasticize", "Make a model elastic: order its units by importance, add levels");
+  add_model(command, arguments->input);
+  command.add_option("-o,--output", arguments->output, "GGUF file to write; it appears when complete, or not")
+      ->required()
+      ->option_text("FILE");
+  command.add_option("--calib", arguments->calibration, "Text that shows which units matter (needed by flap)")
+      ->option_text("FILE");
+  command.add_option("--importance", arguments->importance, "How units are judged: flap (activations) or magnitude")
+      ->check(CLI::IsMember({"flap", "magnitude"}))
+      ->capture_default_str()
+      ->option_text("METHOD [flap]");
+  command.add_option("--allocation", arguments->allocation, "Cut all layers alike (uniform), or let them compete (global)")
+      ->check(CLI::IsMember({"uniform", "global"}))
+      ->option_text("HOW [uniform]");
+  add_type(command, arguments->type)
+      ->description("Type of the weight matrices in the new file: f32, f16, bf16, q8_0 or q4_0 (default: as they are)");
+  add_widths(command, "--levels", arguments->levels, "Costs of the levels, ascending (default: 0.2,0.3,...,1.0)");
+  command.add_option("--calib-tokens", arguments->calibration_tokens, "Tokens of the text to use at most")
+      ->check(CLI::Range(2, 1 << 30))
+      ->option_text("N [" + std::to_string(arguments->calibration_tokens) + "]");
+  add_threads(command, arguments->threads);
+  add_json(command, arguments->json);
+  command.footer("Example:\n  elms elasticize assistant.gguf -o assistant.elastic.gguf --calib wiki.txt --type q8_0");
+  command.callback([arguments, &action] {
+    check(*arguments);
+    action = [arguments] { return elasticize(*arguments); };
+  });
+}
+
+}  // namespace elms_cli

@@ -1,0 +1,100 @@
+#include "elms/thread_pool.hpp"
+
+#include <pthreadpool.h>
+
+#include <mutex>
+#include <new>
+
+#include "elms/detail/cpu.hpp"
+#include "elms/detail/error.hpp"
+
+// pthreadpool is not instrumented, so ThreadSanitizer is told about its fork and join.
+#if defined(__SANITIZE_THREAD__)
+#define ELMS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ELMS_TSAN 1
+#endif
+#endif
+#if defined(ELMS_TSAN)
+extern "C" void __tsan_acquire(void* address);  // NOLINT: the sanitizer's own names
+extern "C" void __tsan_release(void* address);  // NOLINT
+#endif
+
+namespace elms::inline v0 {
+
+struct ThreadPool::Impl {
+  pthreadpool_t pool = nullptr;
+  bool owned = true;
+  std::once_flag started;
+};
+
+namespace {
+
+void acquire([[maybe_unused]] void* address) {
+#if defined(ELMS_TSAN)
+  __tsan_acquire(address);
+#endif
+}
+void release([[maybe_unused]] void* address) {
+#if defined(ELMS_TSAN)
+  __tsan_release(address);
+#endif
+}
+
+struct Fork {
+  void (*task)(void*, std::size_t);
+  void* context;
+  char at_fork;  // addresses that stand for the two synchronisation points
+  char at_join;
+};
+
+void run_item(void* opaque, std::size_t i) {
+  auto* fork = static_cast<Fork*>(opaque);
+  acquire(&fork->at_fork);
+  fork->task(fork->context, i);
+  release(&fork->at_join);
+}
+
+constexpr std::size_t kMaxThreads = 256;
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t n_threads) noexcept
+    : n_threads_(n_threads), impl_(new (std::nothrow) Impl) {}
+
+ThreadPool::~ThreadPool() {
+  if (impl_ != nullptr && impl_->owned) pthreadpool_destroy(impl_->pool);
+}
+
+Result<std::shared_ptr<ThreadPool>> ThreadPool::create(std::size_t n_threads) noexcept {
+  if (n_threads > kMaxThreads) {
+    return detail::invalid_argument("thread pool: at most ", kMaxThreads, " threads, asked for ", n_threads);
+  }
+  if (n_threads == 0) n_threads = detail::count_fast_cores();
+  std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(n_threads));
+  if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
+  return pool;
+}
+
+Result<std::shared_ptr<ThreadPool>> ThreadPool::borrow(::pthreadpool* host_pool) noexcept {
+  if (host_pool == nullptr) return detail::invalid_argument("thread pool: the host's pthreadpool is null");
+  std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(pthreadpool_get_threads_count(host_pool)));
+  if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
+  pool->impl_->pool = host_pool;
+  pool->impl_->owned = false;
+  return pool;
+}
+
+void ThreadPool::run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept {
+  std::call_once(impl_->started, [this] {
+    if (impl_->pool == nullptr) impl_->pool = pthreadpool_create(n_threads_);
+  });
+  // A pool that could not start its threads is null: pthreadpool then runs every item on the calling thread.
+  Fork fork{task, context, 0, 0};
+  release(&fork.at_fork);
+  pthreadpool_parallelize_1d(impl_->pool, run_item, &fork, n_items, 0);
+  acquire(&fork.at_join);
+}
+
+}  // namespace elms::inline v0

@@ -1,0 +1,134 @@
+#include "elms/offline/perplexity.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "elms/detail/buffer.hpp"
+#include "elms/detail/error.hpp"
+#include "elms/session.hpp"
+#include "offline/progress_meter.hpp"
+
+namespace elms::inline v0::offline {
+namespace {
+
+using detail::invalid_argument;
+
+/// -log softmax(logits)[target], in nats.
+double negative_log_likelihood(std::span<const float> logits, TokenId target) {
+  const float best = *std::max_element(logits.begin(), logits.end());
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - static_cast<double>(best));
+  return std::log(sum) + static_cast<double>(best) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
+}
+
+/// BOS of the vocabulary; kNoToken where it, or the whole vocabulary, is absent.
+TokenId bos_of(const ElasticModel& model) {
+  const Result<std::shared_ptr<const Tokenizer>> tokenizer = model.tokenizer();
+  return tokenizer.has_value() ? (*tokenizer)->bos() : kNoToken;
+}
+
+/// Tokens that see each other, and the sum of what a level makes of them.
+class WindowEvaluator {
+ public:
+  WindowEvaluator(Session& session, ThreadPool& pool, std::size_t max_tokens) : session_(session), pool_(pool) {
+    row_nll_.resize(max_tokens);
+  }
+
+  /// Sum of the negative log likelihoods of all tokens of the window but the first.
+  Result<double> evaluate(std::span<const TokenId> window, int level) {
+    session_.reset();
+    ELMS_RETURN_IF_ERROR(session_.set_level(level));
+    const std::size_t n_predicted = window.size() - 1;
+    PrefillOptions options;
+    options.on_logits = [&](std::int32_t first, std::int32_t n_rows, std::span<const float> logits) {
+      const std::size_t n_vocab = logits.size() / static_cast<std::size_t>(n_rows);
+      const auto begin = static_cast<std::size_t>(first);
+      const std::size_t n = std::min(static_cast<std::size_t>(n_rows), n_predicted - std::min(n_predicted, begin));
+      pool_.parallel_for(n, [&](std::size_t r) {
+        row_nll_[begin + r] = negative_log_likelihood(logits.subspan(r * n_vocab, n_vocab), window[begin + r + 1]);
+      });
+      return Flow::kContinue;
+    };
+    ELMS_RETURN_IF_ERROR(session_.prefill(window, options));
+    double sum = 0.0;
+    for (std::size_t i = 0; i < n_predicted; ++i) sum += row_nll_[i];
+    return sum;
+  }
+
+ private:
+  Session& session_;
+  ThreadPool& pool_;
+  std::vector<double> row_nll_;
+};
+
+Status check(const ElasticModel* model, std::span<const TokenId> tokens, std::span<const int> levels,
+             const PerplexityOptions& options) {
+  if (model == nullptr) return invalid_argument("perplexity: the model is null");
+  if (options.max_tokens < 0 || options.window_tokens < 2) {
+    return invalid_argument("perplexity: at most ", options.max_tokens, " tokens in windows of ",
+                            options.window_tokens, "; a window has at least 2");
+  }
+  if (tokens.size() < 2) return invalid_argument("perplexity: a text of ", tokens.size(), " tokens predicts nothing");
+  const auto n_levels = static_cast<int>(model->levels().size());
+  for (const int level : levels) {
+    if (level < 0 || level >= n_levels) {
+      return invalid_argument("perplexity: level ", level, ": the model has levels 0 to ", n_levels - 1);
+    }
+  }
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= model->config().n_vocab) {
+      return invalid_argument("perplexity: token ", token, " is outside the vocabulary of ", model->config().n_vocab);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const ElasticModel> model,
+                                                          std::span<const TokenId> tokens, std::span<const int> levels,
+                                                          const PerplexityOptions& options) {
+  if (options.max_tokens > 0) tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(options.max_tokens)));
+  ELMS_RETURN_IF_ERROR(check(model.get(), tokens, levels, options));
+
+  const auto window_tokens = static_cast<std::size_t>(std::min(options.window_tokens, model->config().context_length));
+  const TokenId bos = bos_of(*model);
+  const std::size_t n_bos = bos == kNoToken ? 0 : 1;
+  const std::size_t text_per_window = window_tokens - n_bos;
+  if (text_per_window + n_bos < 2) return invalid_argument("perplexity: a context of ", window_tokens, " predicts nothing");
+
+  SessionOptions session_options;
+  session_options.context_tokens = static_cast<std::int32_t>(window_tokens);
+  session_options.pool = options.pool;
+  ELMS_ASSIGN_OR_RETURN(Session session, Session::create(model, session_options));
+  ThreadPool& pool = options.pool != nullptr ? *options.pool : *model->pool();
+  WindowEvaluator evaluator(session, pool, window_tokens);
+  ProgressMeter progress(options.progress, "evaluate");
+
+  std::vector<PerplexityResult> results;
+  for (const int level : levels) {
+    results.push_back({level, model->levels()[static_cast<std::size_t>(level)].cost_share, 0.0, 0.0, 0});
+  }
+  std::vector<TokenId> window;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += text_per_window) {
+    const std::span<const TokenId> text = tokens.subspan(begin, std::min(text_per_window, tokens.size() - begin));
+    window.assign(n_bos, bos);
+    window.insert(window.end(), text.begin(), text.end());
+    if (window.size() < 2) break;  // one token is left over, and nothing before it
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      ELMS_ASSIGN_OR_RETURN(const double nll, evaluator.evaluate(window, results[i].level));
+      results[i].nll += nll;
+      results[i].tokens += static_cast<std::int64_t>(window.size() - 1);
+      const double in_window = static_cast<double>(i + 1) / static_cast<double>(results.size());
+      const double done = static_cast<double>(begin) + in_window * static_cast<double>(text.size());
+      ELMS_RETURN_IF_ERROR(progress.report(done / static_cast<double>(tokens.size())));
+    }
+  }
+  for (PerplexityResult& result : results) {
+    result.nll /= static_cast<double>(result.tokens);
+    result.perplexity = std::exp(result.nll);
+  }
+  return results;
+}
+
+}  // namespace elms::inline v0::offline

@@ -1,0 +1,248 @@
+// Random models: which tensors they have, how large their values are, and how they are drawn and written.
+#include "elms/offline/synth.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "elms/detail/buffer.hpp"
+#include "elms/detail/elastic_metadata.hpp"
+#include "elms/detail/error.hpp"
+#include "elms/thread_pool.hpp"
+#include "offline/progress_meter.hpp"
+#include "offline/synth_model.hpp"
+
+namespace elms::inline v0::offline {
+namespace {
+
+using detail::Buffer;
+
+/// Values of general.file_type.
+std::uint32_t file_type(DType type) {
+  switch (type) {
+    case DType::kF16: return 1;
+    case DType::kQ4_0: return 2;
+    case DType::kQ8_0: return 7;
+    case DType::kBF16: return 32;
+    default: return 0;
+  }
+}
+
+// Random numbers by position, so that rows can be drawn in any order on any thread (splitmix64).
+std::uint64_t mixed(std::uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+/// Fills a row with values that are nearly normal: each is the sum of four uniform bytes.
+void draw_row(std::uint64_t seed, std::size_t n, float mean, float deviation, float* out) {
+  constexpr float kSumMean = 510.0f, kSumDeviation = 147.8f;
+  const float scale = deviation / kSumDeviation;
+  const auto value = [&](std::uint64_t bytes) {
+    const std::uint64_t pairs = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
+    return mean + scale * (static_cast<float>((pairs & 0xffffu) + (pairs >> 16)) - kSumMean);
+  };
+  for (std::size_t i = 0; i < n; i += 2) {
+    const std::uint64_t random = mixed(seed + (i + 2) * 0x9e3779b97f4a7c15u);
+    out[i] = value(random & 0xffffffffu);
+    if (i + 1 < n) out[i + 1] = value(random >> 32);
+  }
+}
+
+void flip_signs(std::uint64_t seed, std::size_t n, float* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    if (mixed(~seed + i) % 2 == 1) values[i] = -values[i];
+  }
+}
+
+/// Draws, encodes and writes one tensor, a chunk of rows at a time.
+class TensorStreamer {
+ public:
+  TensorStreamer(detail::GgufWriter& writer, ThreadPool& pool, ProgressMeter& progress, std::uint64_t total_bytes)
+      : writer_(writer), pool_(pool), progress_(progress), total_bytes_(total_bytes) {}
+
+  Status write(const SynthTensor& tensor, std::uint64_t seed) {
+    constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
+    const auto cols = static_cast<std::size_t>(tensor.cols);
+    const std::size_t row_size = detail::row_bytes(tensor.type, cols);
+    const std::uint64_t chunk_rows = std::clamp<std::uint64_t>(kChunkBytes / row_size, 1, tensor.rows);
+    const std::size_t n_tasks = std::min<std::size_t>(chunk_rows, 4 * pool_.n_threads());
+    ELMS_RETURN_IF_ERROR(grow(encoded_, chunk_rows * row_size));
+    ELMS_RETURN_IF_ERROR(grow(values_, n_tasks * cols));
+    for (std::uint64_t first = 0; first < tensor.rows; first += chunk_rows) {
+      const std::uint64_t n = std::min(chunk_rows, tensor.rows - first);
+      pool_.parallel_for(n_tasks, [&](std::size_t task) {
+        float* values = values_.data() + task * cols;
+        for (std::uint64_t i = task; i < n; i += n_tasks) {
+          const std::uint64_t row = first + i;
+          const float scale = static_cast<std::int64_t>(row) == tensor.zero_row ? 0.0f : 1.0f;
+          draw_row(mixed(seed + row), cols, scale * tensor.mean, scale * tensor.deviation, values);
+          if (tensor.random_signs) flip_signs(seed, cols, values);
+          detail::encode_row(tensor.type, values, cols, encoded_.data() + i * row_size);
+        }
+      });
+      ELMS_RETURN_IF_ERROR(writer_.write({encoded_.data(), static_cast<std::size_t>(n) * row_size}));
+      written_bytes_ += n * row_size;
+      ELMS_RETURN_IF_ERROR(progress_.report(static_cast<double>(written_bytes_) / static_cast<double>(total_bytes_)));
+    }
+    return {};
+  }
+
+ private:
+  template <typename T>
+  static Status grow(Buffer<T>& buffer, std::size_t n) {
+    if (buffer.size() >= n) return {};
+    ELMS_ASSIGN_OR_RETURN(buffer, Buffer<T>::uninitialized(n));
+    return {};
+  }
+
+  detail::GgufWriter& writer_;
+  ThreadPool& pool_;
+  ProgressMeter& progress_;
+  std::uint64_t total_bytes_;
+  std::uint64_t written_bytes_ = 0;
+  Buffer<float> values_;
+  Buffer<std::uint8_t> encoded_;
+};
+
+void write_config(detail::GgufWriter& writer, const ModelConfig& config, DType type) {
+  const auto key = [&](std::string_view name) { return detail::concat(config.architecture, ".", name); };
+  const auto count = [&](std::string_view name, std::int32_t value) {
+    writer.set(key(name), static_cast<std::uint32_t>(value));
+  };
+  writer.set("general.architecture", config.architecture);
+  writer.set("general.type", "model");
+  writer.set("general.name", "random weights");
+  writer.set("general.file_type", file_type(type));
+  count("vocab_size", config.n_vocab);
+  count("context_length", config.context_length);
+  count("embedding_length", config.d_model);
+  count("block_count", config.n_layers);
+  count("feed_forward_length", config.layers[0].ff);
+  count("attention.head_count", config.layers[0].q_heads);
+  count("attention.head_count_kv", config.layers[0].kv_heads);
+  count("attention.key_length", config.head_dim);
+  count("attention.value_length", config.head_dim);
+  writer.set(key("attention.layer_norm_rms_epsilon"), config.rms_epsilon);
+  count("rope.dimension_count", config.rope.n_rot);
+  writer.set(key("rope.freq_base"), config.rope.theta);
+}
+
+void write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType type) {
+  const detail::LayerTypes types{type, type, type, type, type, type, type};
+  const detail::CostModel cost(config, {config.layers.size(), types}, type, type);
+  const bool quantised = detail::dtype_info(type).block_elems > 1;
+  const detail::SliceRules rules = detail::slice_rules(config, quantised);
+  const std::vector<double> targets = detail::default_cost_targets();
+  detail::ElasticMetadata metadata;
+  for (Level& level : detail::uniform_levels(cost, config, targets, rules)) {
+    metadata.cost_shares.push_back(static_cast<float>(level.cost_share));
+    metadata.levels.push_back(std::move(level.layers));
+  }
+  detail::write_elastic_metadata(writer, metadata, rules);
+}
+
+Status declare(detail::GgufWriter& writer, const std::vector<SynthTensor>& tensors) {
+  for (const SynthTensor& tensor : tensors) {
+    const std::uint64_t dims[] = {tensor.cols, tensor.rows};
+    const std::size_t n_dims = tensor.rows == 1 ? 1 : 2;
+    ELMS_RETURN_IF_ERROR(writer.add_tensor(tensor.name, tensor.type, std::span(dims).first(n_dims)));
+  }
+  return {};
+}
+
+}  // namespace
+
+// A matrix with values of deviation g / sqrt(inputs) turns inputs of size 1 into outputs of size g.
+//
+// How large what is added up in the residual stream is decides how much rounding grows on its way through the layers. The
+// blocks together add as much as the embedding brings, about as in trained models: next tokens then depend on the context,
+// and two correct implementations agree on their probabilities to about 1e-3 with weights of f16. A tied head would find
+// the embedding of the last token in that stream and repeat the token for ever; random signs in the output norm hide it.
+//
+// Logits of size s over n tokens behave like a random energy model, whose best candidate takes a finite share of the
+// probability from s = sqrt(2 ln n) on.
+std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type) {
+  constexpr float kBias = 0.3f, kNormSpread = 0.1f;
+  constexpr float kMeanAttended = 0.6f;  // attention averages values of size 1 down to about this
+  constexpr float kMeanSwiglu = 0.6f;    // root mean square of silu(a) * b of normal a and b
+  const auto gain = [](float g, std::uint64_t inputs) { return g / std::sqrt(static_cast<float>(inputs)); };
+  const LayerShape& layer = config.layers[0];
+  const auto d = static_cast<std::uint64_t>(config.d_model), ff = static_cast<std::uint64_t>(layer.ff);
+  const auto head_dim = static_cast<std::uint64_t>(config.head_dim);
+  const auto vocab = static_cast<std::uint64_t>(config.n_vocab);
+  const std::uint64_t q = head_dim * static_cast<std::uint64_t>(layer.q_heads);
+  const std::uint64_t kv = head_dim * static_cast<std::uint64_t>(layer.kv_heads);
+  const float logit_size = std::sqrt(2.0f * std::log(static_cast<float>(config.n_vocab)));
+  const float embedding_size = config.tied_head ? gain(logit_size, d) : 1.0f;
+  const float block_size = embedding_size / std::sqrt(2.0f * static_cast<float>(config.n_layers));
+
+  std::vector<SynthTensor> tensors;
+  const auto matrix = [&](std::string name, std::uint64_t cols, std::uint64_t rows, float deviation,
+                          std::int64_t zero_row = -1) {
+    tensors.push_back({std::move(name), type, cols, rows, 0.0f, deviation, zero_row});
+  };
+  const auto vector = [&](std::string name, std::uint64_t n, float mean, float deviation) {
+    tensors.push_back({std::move(name), DType::kF32, n, 1, mean, deviation});
+  };
+  const auto norm = [&](std::string name, std::uint64_t n) { vector(std::move(name), n, 1.0f, kNormSpread); };
+
+  // The end token's logit is 0 and so never the best: generation runs to the length that was asked for.
+  matrix("token_embd.weight", d, vocab, embedding_size, config.tied_head ? kSynthEos : -1);
+  for (std::int32_t i = 0; i < config.n_layers; ++i) {
+    const std::string blk = detail::concat("blk.", i, ".");
+    norm(blk + "attn_norm.weight", d);
+    matrix(blk + "attn_q.weight", d, q, gain(1.0f, d));
+    matrix(blk + "attn_k.weight", d, kv, gain(1.0f, d));
+    matrix(blk + "attn_v.weight", d, kv, gain(1.0f, d));
+    if (config.qkv_bias) {
+      vector(blk + "attn_q.bias", q, 0.0f, kBias);
+      vector(blk + "attn_k.bias", kv, 0.0f, kBias);
+      vector(blk + "attn_v.bias", kv, 0.0f, kBias / 3.0f);  // the same for all positions: more would drown their values
+    }
+    if (config.qk_norm) {
+      norm(blk + "attn_q_norm.weight", head_dim);
+      norm(blk + "attn_k_norm.weight", head_dim);
+    }
+    matrix(blk + "attn_output.weight", q, d, gain(block_size / kMeanAttended, q));
+    norm(blk + "ffn_norm.weight", d);
+    matrix(blk + "ffn_gate.weight", d, ff, gain(1.0f, d));
+    matrix(blk + "ffn_up.weight", d, ff, gain(1.0f, d));
+    matrix(blk + "ffn_down.weight", ff, d, gain(block_size / kMeanSwiglu, ff));
+  }
+  norm("output_norm.weight", d);
+  tensors.back().random_signs = config.tied_head;
+  if (!config.tied_head) matrix("output.weight", d, vocab, gain(logit_size, d), kSynthEos);
+  return tensors;
+}
+
+Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const std::string& output,
+                  const ProgressCallback& progress, std::shared_ptr<ThreadPool> pool) {
+  ELMS_RETURN_IF_ERROR(check_shape(shape));
+  if (!detail::dtype_info(type).can_encode) {
+    return detail::invalid_argument("synth: weights of type ", detail::dtype_info(type).name,
+                                    " cannot be written; f32, f16, bf16, q8_0 and q4_0 can");
+  }
+  const ModelConfig config = synth_config(shape);
+  const std::vector<SynthTensor> tensors = synth_tensors(config, type);
+  detail::GgufWriter writer;
+  write_config(writer, config, type);
+  write_synth_vocabulary(writer, config.n_vocab);
+  write_levels(writer, config, type);
+  ELMS_RETURN_IF_ERROR(declare(writer, tensors));
+
+  if (pool == nullptr) {
+    ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
+  }
+  std::uint64_t total = 0;
+  for (const SynthTensor& tensor : tensors) total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
+  ProgressMeter meter(progress, "write");
+  TensorStreamer streamer(writer, *pool, meter, total);
+  ELMS_RETURN_IF_ERROR(writer.begin(output));
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    ELMS_RETURN_IF_ERROR(streamer.write(tensors[i], mixed(mixed(seed) + i)));
+  }
+  return writer.finish();
+}
+
+}  // namespace elms::inline v0::offline

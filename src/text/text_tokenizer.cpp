@@ -1,0 +1,241 @@
+#include "text_tokenizer.hpp"
+
+#include <algorithm>
+
+#include "added_tokens.hpp"
+#include "clean_up.hpp"
+#include "token_model.hpp"
+#include "unicode.hpp"
+
+namespace elms::inline v0::detail {
+namespace {
+
+/// Added tokens are looked for twice: in the given text, and in what normalising made of the rest.
+struct AddedTokenSets {
+  AddedTokenSet given;
+  AddedTokenSet normalized;
+};
+
+class TextTokenizer final : public Tokenizer {
+ public:
+  explicit TextTokenizer(Vocabulary vocabulary)
+      : vocabulary_(std::move(vocabulary)), model_(make_model(vocabulary_)) {
+    for (const AddedToken& token : vocabulary_.added) {
+      add(with_control_, token);
+      if (!is_control(token.id) && vocabulary_.tokens.type(token.id) != TokenType::kUnknown)
+        add(plain_, token);
+    }
+    for (AddedTokenSets* sets : {&plain_, &with_control_}) {
+      sets->given.index();
+      sets->normalized.index();
+    }
+  }
+
+  std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override {
+    std::vector<TokenId> out;
+    out.reserve(text.size() / 3 + 2);
+    if (options.add_special) out = vocabulary_.prefix;
+    Encoding encoding{options.parse_special ? with_control_ : plain_, out, {}, {}, {}, {}};
+    std::vector<Section> sections;
+    encoding.added.given.split(text, sections);
+    bool first = true;
+    for (const Section& section : sections) {
+      if (section.id != kNoToken) {
+        out.push_back(section.id);
+      } else {
+        encode_section(section.text, first, encoding);
+      }
+      first = false;
+    }
+    if (options.add_special) out.insert(out.end(), vocabulary_.suffix.begin(), vocabulary_.suffix.end());
+    return out;
+  }
+
+  std::string token_bytes(TokenId token, bool special) const override {
+    std::string bytes;
+    append_bytes(token, special, bytes);
+    return bytes;
+  }
+
+  std::string decode(std::span<const TokenId> tokens, bool special) const override {
+    std::string bytes;
+    bool at_start = true;
+    for (const TokenId token : tokens) append_piece(token, special, at_start, bytes);
+    return take_settled(bytes, true);
+  }
+
+  std::string_view token_text(TokenId token) const override {
+    return vocabulary_.tokens.contains(token) ? vocabulary_.tokens.text(token) : std::string_view();
+  }
+  TokenId find(std::string_view text) const override { return vocabulary_.tokens.find(text); }
+  std::int32_t n_vocab() const noexcept override {
+    return static_cast<std::int32_t>(vocabulary_.tokens.size());
+  }
+  TokenId bos() const noexcept override { return vocabulary_.bos; }
+  TokenId eos() const noexcept override { return vocabulary_.eos; }
+  TokenId unk() const noexcept override { return vocabulary_.unk; }
+  bool is_control(TokenId token) const noexcept override { return has_type(token, TokenType::kControl); }
+  bool is_end_of_generation(TokenId token) const noexcept override {
+    return std::binary_search(vocabulary_.end_of_generation.begin(), vocabulary_.end_of_generation.end(),
+                              token);
+  }
+  std::string_view model() const noexcept override { return vocabulary_.model; }
+  std::string_view chat_template() const noexcept override { return vocabulary_.chat_template; }
+
+ private:
+  /// What one encode() works with.
+  struct Encoding {
+    const AddedTokenSets& added;
+    std::vector<TokenId>& out;
+    Workspace workspace;
+    std::vector<Section> sections;
+    std::vector<std::string_view> pieces;
+    std::vector<std::string_view> scratch;
+  };
+
+  static std::unique_ptr<TokenModel> make_model(const Vocabulary& vocabulary) {
+    switch (vocabulary.algorithm) {
+      case Vocabulary::Algorithm::kScoredMerges:
+        return make_scored_merges(vocabulary);
+      case Vocabulary::Algorithm::kRankedMerges:
+        return make_ranked_merges(vocabulary);
+      case Vocabulary::Algorithm::kWordPiece:
+        break;
+    }
+    return make_word_piece(vocabulary);
+  }
+
+  void add(AddedTokenSets& sets, const AddedToken& token) const {
+    const std::string_view text = vocabulary_.tokens.text(token.id);
+    if (token.normalized && !vocabulary_.normalizer.empty()) {
+      sets.normalized.add(normalize(vocabulary_.normalizer, text), token.id, token.strip_left,
+                          token.strip_right);
+    } else {
+      sets.given.add(text, token.id, token.strip_left, token.strip_right);
+    }
+  }
+
+  [[nodiscard]] bool has_type(TokenId token, TokenType type) const noexcept {
+    return vocabulary_.tokens.contains(token) && vocabulary_.tokens.type(token) == type;
+  }
+
+  /// Text between added tokens. `first`: the given text begins with it.
+  void encode_section(std::string_view text, bool first, Encoding& encoding) const {
+    if (vocabulary_.normalizer.empty()) {
+      encode_normalized(text, first, encoding);
+      return;
+    }
+    const std::string normalized = normalize(vocabulary_.normalizer, text);
+    if (encoding.added.normalized.empty()) {
+      encode_normalized(normalized, first, encoding);
+      return;
+    }
+    encoding.sections.clear();
+    encoding.added.normalized.split(normalized, encoding.sections);
+    for (const Section& section : encoding.sections) {
+      if (section.id != kNoToken) {
+        encoding.out.push_back(section.id);
+      } else {
+        encode_normalized(section.text, first, encoding);
+      }
+      first = false;
+    }
+  }
+
+  void encode_normalized(std::string_view text, bool first, Encoding& encoding) const {
+    std::string rewritten;
+    if (rewrite_spaces(vocabulary_.pre_tokenizer, text, first, rewritten)) text = rewritten;
+    pre_tokenize(vocabulary_.pre_tokenizer.steps, text, encoding.pieces, encoding.scratch);
+    for (std::string_view piece : encoding.pieces) {
+      for (; piece.size() > TokenModel::kMaxPieceBytes; piece.remove_prefix(TokenModel::kMaxPieceBytes)) {
+        model_->encode(piece.substr(0, TokenModel::kMaxPieceBytes), encoding.workspace, encoding.out);
+      }
+      model_->encode(piece, encoding.workspace, encoding.out);
+    }
+  }
+
+  void append_bytes(TokenId token, bool special, std::string& out) const {
+    if (!vocabulary_.tokens.contains(token)) return;
+    const std::string_view text = vocabulary_.tokens.text(token);
+    const TokenType type = vocabulary_.tokens.type(token);
+    const bool hidden = type == TokenType::kControl || type == TokenType::kUnknown;
+    if (hidden && !special) return;
+    if (vocabulary_.writing == Vocabulary::Writing::kWordPiece) {
+      append_word_piece(text, hidden, out);
+    } else if (hidden || type == TokenType::kUserDefined) {
+      out.append(text);
+    } else if (vocabulary_.writing == Vocabulary::Writing::kByteLevel) {
+      append_byte_level(text, out);
+    } else {
+      append_space_marked(text, type, out);
+    }
+  }
+
+  static void append_byte_level(std::string_view text, std::string& out) {
+    for (std::size_t i = 0; i < text.size();) {
+      const Utf8Unit unit = read_utf8(text, i);
+      const int byte = byte_of_byte_level_char(unit.code_point);
+      if (byte >= 0) {
+        out.push_back(static_cast<char>(byte));
+      } else {
+        out.append(text.substr(i, unit.size));  // not in the alphabet: a token that stands for itself
+      }
+      i += unit.size;
+    }
+  }
+
+  static void append_space_marked(std::string_view text, TokenType type, std::string& out) {
+    const int byte = type == TokenType::kByte ? byte_of_hex_token(text) : -1;
+    if (byte >= 0) {
+      out.push_back(static_cast<char>(byte));
+      return;
+    }
+    for (std::size_t i = 0; i < text.size();) {
+      if (text.substr(i).starts_with(kSpaceMarker)) {
+        out.push_back(' ');
+        i += kSpaceMarker.size();
+      } else {
+        out.push_back(text[i++]);
+      }
+    }
+  }
+
+  void append_word_piece(std::string_view text, bool hidden, std::string& out) const {
+    const std::string& word = vocabulary_.word_prefix;
+    const std::string& continuation = vocabulary_.continuation_prefix;
+    const bool continues =
+        !hidden && (continuation.empty() ? !text.starts_with(word) : text.starts_with(continuation));
+    if (!continues) out.push_back(' ');
+    if (hidden) {
+      out.append(text);
+    } else {
+      out.append(text.substr(continues ? continuation.size() : word.size()));
+    }
+  }
+
+  void append_piece(TokenId token, bool special, bool& at_start, std::string& text) const override {
+    const std::size_t before = text.size();
+    append_bytes(token, special, text);
+    if (at_start && text.size() > before) {
+      if (vocabulary_.strip_leading_space && text[before] == ' ') text.erase(before, 1);
+      at_start = false;
+    }
+  }
+
+  std::string take_settled(std::string& pending, bool at_end) const override {
+    return detail::take_settled(pending, at_end, vocabulary_.clean_up_spaces);
+  }
+
+  const Vocabulary vocabulary_;
+  const std::unique_ptr<TokenModel> model_;  ///< refers to vocabulary_
+  AddedTokenSets plain_;                     ///< without the control tokens
+  AddedTokenSets with_control_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> make_tokenizer(Vocabulary vocabulary) {
+  return std::make_shared<const TextTokenizer>(std::move(vocabulary));
+}
+
+}  // namespace elms::inline v0::detail
