@@ -74,7 +74,7 @@ Status check_index(const JsonFile& index, const WeightMap& weight_map,
   for (const auto& [name, file] : weight_map) {
     for (const SafetensorsFile& shard : shards) {
       if (shard.name() != in_directory(directory, file)) continue;
-      const auto holds = [&](const StoredTensor& tensor) { return tensor.name == name; };
+      const auto holds = [&wanted = name](const StoredTensor& tensor) { return tensor.name == wanted; };
       if (std::none_of(shard.tensors().begin(), shard.tensors().end(), holds)) {
         return malformed(shard.name(), ": tensor ", name, ", which ", index.name(), " lists, is missing");
       }
