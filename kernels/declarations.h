@@ -41,6 +41,10 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2;
 
+ELMS_DECLARE_LHS(avx512vnni);
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx512vnni;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx512vnni;
+
 ELMS_DECLARE_VECTOR_KERNELS(neon);
 ELMS_DECLARE_LHS(neon);
 extern const elms_gemm_kernel elms_gemm_f32_f32_f32_8x8_neon;

@@ -22,6 +22,11 @@ constexpr elms_kernel_table kAvx2 = {
     {&elms_gemm_f32_f32_f32_6x16_avx2, &elms_gemm_f32_f32_f16_6x16_avx2, &elms_gemm_f32_f32_bf16_6x16_avx2,
      &elms_gemm_f32_q8_q8_32x16_avx2, &elms_gemm_f32_q8_q4_32x16_avx2},
     ELMS_VECTOR_KERNELS(avx2)};
+constexpr elms_kernel_table kAvx512Vnni = {
+    "avx512vnni",
+    {&elms_gemm_f32_f32_f32_6x16_avx2, &elms_gemm_f32_f32_f16_6x16_avx2, &elms_gemm_f32_f32_bf16_6x16_avx2,
+     &elms_gemm_f32_q8_q8_32x16_avx512vnni, &elms_gemm_f32_q8_q4_32x16_avx512vnni},
+    ELMS_VECTOR_KERNELS(avx2)};
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)
@@ -48,15 +53,22 @@ struct Entry {
   elms_cpu_features needs;
 };
 
+constexpr elms_cpu_features features(bool elms_cpu_features::*feature, elms_cpu_features with = {}) {
+  with.*feature = true;
+  return with;
+}
+
 constexpr Entry kRegistry[] = {
     {&kScalar, {}},
 #if defined(__x86_64__) || defined(_M_X64)
-    {&kAvx2, {.avx2_fma_f16c = true, .neon = false, .neon_dotprod = false, .neon_i8mm = false}},
+    {&kAvx2, features(&elms_cpu_features::avx2_fma_f16c)},
+    {&kAvx512Vnni, features(&elms_cpu_features::avx512_vnni, features(&elms_cpu_features::avx2_fma_f16c))},
 #endif
 #if defined(__aarch64__) || defined(_M_ARM64)
-    {&kNeon, {.avx2_fma_f16c = false, .neon = true, .neon_dotprod = false, .neon_i8mm = false}},
-    {&kDotprod, {.avx2_fma_f16c = false, .neon = true, .neon_dotprod = true, .neon_i8mm = false}},
-    {&kI8mm, {.avx2_fma_f16c = false, .neon = true, .neon_dotprod = true, .neon_i8mm = true}},
+    {&kNeon, features(&elms_cpu_features::neon)},
+    {&kDotprod, features(&elms_cpu_features::neon_dotprod, features(&elms_cpu_features::neon))},
+    {&kI8mm, features(&elms_cpu_features::neon_i8mm,
+                      features(&elms_cpu_features::neon_dotprod, features(&elms_cpu_features::neon)))},
 #endif
 };
 constexpr size_t kTableCount = sizeof kRegistry / sizeof kRegistry[0];
@@ -74,8 +86,9 @@ constexpr TableList list_tables() {
 constexpr TableList kTables = list_tables();
 
 bool has_all(const elms_cpu_features& needs, const elms_cpu_features& cpu) {
-  return (!needs.avx2_fma_f16c || cpu.avx2_fma_f16c) && (!needs.neon || cpu.neon) &&
-         (!needs.neon_dotprod || cpu.neon_dotprod) && (!needs.neon_i8mm || cpu.neon_i8mm);
+  return (!needs.avx2_fma_f16c || cpu.avx2_fma_f16c) && (!needs.avx512_vnni || cpu.avx512_vnni) &&
+         (!needs.neon || cpu.neon) && (!needs.neon_dotprod || cpu.neon_dotprod) &&
+         (!needs.neon_i8mm || cpu.neon_i8mm);
 }
 
 }  // namespace

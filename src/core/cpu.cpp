@@ -52,6 +52,8 @@ elms_cpu_features detect_cpu_features() noexcept {
 #if defined(__x86_64__) || defined(_M_X64)
   if (cpuinfo_initialize()) {
     features.avx2_fma_f16c = cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3() && cpuinfo_has_x86_f16c();
+    features.avx512_vnni = features.avx2_fma_f16c && cpuinfo_has_x86_avx512f() && cpuinfo_has_x86_avx512bw() &&
+                           cpuinfo_has_x86_avx512dq() && cpuinfo_has_x86_avx512vl() && cpuinfo_has_x86_avx512vnni();
   }
 #elif defined(__aarch64__)
   features.neon = true;  // part of the architecture

@@ -53,6 +53,7 @@ TEST_CASE("cpu features imply each other as the architectures do", "[core][cpu]"
 #endif
   if (features.neon_i8mm) CHECK(features.neon_dotprod);
   if (features.neon_dotprod) CHECK(features.neon);
+  if (features.avx512_vnni) CHECK(features.avx2_fma_f16c);
 }
 
 TEST_CASE("cpu selects the best kernels that run here", "[core][cpu]") {

@@ -13,7 +13,8 @@ namespace elms_test {
 const elms_kernel_table* runnable_table(const std::string& isa);
 
 #if defined(__x86_64__) || defined(_M_X64)
-#define ELMS_FOR_EACH_ISA(macro, ...) macro(scalar, __VA_ARGS__) macro(avx2, __VA_ARGS__)
+#define ELMS_FOR_EACH_ISA(macro, ...) \
+  macro(scalar, __VA_ARGS__) macro(avx2, __VA_ARGS__) macro(avx512vnni, __VA_ARGS__)
 #elif defined(__aarch64__)
 #define ELMS_FOR_EACH_ISA(macro, ...) \
   macro(scalar, __VA_ARGS__) macro(neon, __VA_ARGS__) macro(dotprod, __VA_ARGS__) macro(i8mm, __VA_ARGS__)

@@ -103,7 +103,7 @@ typedef enum elms_rope_style {
 } elms_rope_style;
 
 typedef struct elms_kernel_table {
-  const char* isa; /* "scalar", "avx2", "neon", "dotprod", "i8mm" */
+  const char* isa; /* "scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm" */
   const elms_gemm_kernel* gemm[ELMS_WEIGHT_FORMAT_COUNT];
 
   size_t (*attention_scratch_floats)(int32_t n_heads, int32_t head_dim, int32_t max_positions);
@@ -122,6 +122,7 @@ typedef struct elms_kernel_table {
 /* What the CPU offers, found by core/cpu.cpp. */
 typedef struct elms_cpu_features {
   bool avx2_fma_f16c;
+  bool avx512_vnni; /* with F, BW, DQ and VL */
   bool neon;
   bool neon_dotprod;
   bool neon_i8mm;
