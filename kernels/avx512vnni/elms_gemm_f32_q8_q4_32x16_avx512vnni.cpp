@@ -16,6 +16,7 @@ struct Weights {
 
   static void decode(const Block& block, __m512i w[kGroups]) {
     const __m512i mask = _mm512_set1_epi8(0x0f);
+#pragma GCC unroll 4
     for (int j = 0; j < kGroups / 2; ++j) {
       const __m512i bytes = load_512(block.nibbles[j]);
       w[2 * j] = _mm512_and_si512(bytes, mask);

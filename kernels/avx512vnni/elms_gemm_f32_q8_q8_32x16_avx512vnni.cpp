@@ -15,6 +15,7 @@ struct Weights {
   static_assert(sizeof(Block) == 544, "the panel layout has no gaps");
 
   static void decode(const Block& block, __m512i w[kGroups]) {
+#pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) w[g] = load_512(block.q[g]);
   }
   static int32_t start(const LhsBlock& lhs) { return lhs.q8_start; }

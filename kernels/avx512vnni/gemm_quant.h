@@ -30,6 +30,7 @@ inline __m512 widen_scales(const uint16_t* scales) {
 
 /// Exact sums of 16 outputs over one block with one row.
 inline __m512i dot_block(__m512i sum, const __m512i w[kGroups], const int8_t* q) {
+#pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
     int32_t word;
     memcpy(&word, q + 4 * g, sizeof word);
