@@ -14,7 +14,8 @@ function(elms_compile_options target)
     # GCC sees uninitialised reads in code that the sanitizers put in.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     if(ELMS_SANITIZE MATCHES "undefined")
-      target_compile_options(${target} PUBLIC -fno-sanitize-recover=undefined)
+      # The device part has no RTTI, so that its objects have no type information to check (vptr).
+      target_compile_options(${target} PUBLIC -fno-sanitize-recover=undefined -fno-sanitize=vptr)
     endif()
   endif()
 endfunction()
