@@ -6,6 +6,7 @@
 #include "elms/level.hpp"
 #include "elms/log.hpp"
 #include "elms/model_config.hpp"
+#include "elms/op_times.hpp"
 #include "elms/probe.hpp"
 #include "elms/sampler.hpp"
 #include "elms/session.hpp"

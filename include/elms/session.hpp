@@ -11,6 +11,7 @@
 
 #include "elms/detail/decoder.hpp"
 #include "elms/elastic_model.hpp"
+#include "elms/op_times.hpp"
 #include "elms/probe.hpp"
 #include "elms/sampler.hpp"
 #include "elms/status.hpp"
@@ -103,6 +104,10 @@ class Session {
   /// Checked at every layer of every batch; null for none. Must outlive its use.
   void set_cancel(const CancelToken* cancel) noexcept { cancel_ = cancel; }
   [[nodiscard]] const CancelToken* cancel() const noexcept { return cancel_; }
+
+  /// Adds up the time of each op of every forward pass in *times, which must outlive its use; null (the default) for
+  /// none, and then no clock is read.
+  void set_op_times(OpTimes* times) noexcept { decoder_.set_op_times(times); }
 
   [[nodiscard]] const ElasticModel& model() const noexcept { return *model_; }
   [[nodiscard]] std::size_t kv_bytes() const noexcept { return decoder_.cache().size_bytes(); }

@@ -13,6 +13,7 @@
 #include "elms/detail/buffer.hpp"
 #include "elms/detail/kv_cache.hpp"
 #include "elms/detail/matmul.hpp"
+#include "elms/detail/op_clock.hpp"
 #include "elms/elastic_model.hpp"
 #include "elms/probe.hpp"
 #include "elms/types.hpp"
@@ -43,6 +44,9 @@ class Decoder {
   void normalise_row(std::int32_t row, float* out) const noexcept;
   /// Logits of rows [begin, begin + n) of the last batch: out [n, n_vocab]. n <= max_batch.
   void logits(std::int32_t begin, std::int32_t n, float* out) noexcept;
+
+  /// Where later calls add up the time of each op; null for nowhere, and then no clock is read.
+  void set_op_times(OpTimes* times) noexcept { clock_.set(times); }
 
   [[nodiscard]] KvCache& cache() noexcept { return cache_; }
   [[nodiscard]] const KvCache& cache() const noexcept { return cache_; }
@@ -78,6 +82,7 @@ class Decoder {
   std::int32_t max_batch_ = 0;
   std::int32_t context_ = 0;
 
+  OpClock clock_;
   KvCache cache_;
   std::vector<double> frequencies_;  ///< [n_rot / 2], radians per position
   Buffer<float> hidden_;             ///< [max_batch, d_model], residual stream
@@ -167,8 +172,11 @@ inline Result<Decoder> Decoder::create(const ElasticModel& model, std::int32_t c
 
 inline Status Decoder::run_layers(const Batch& batch) {
   const auto m = static_cast<std::int32_t>(batch.tokens.size());
+  clock_.start();
   embed(batch.tokens);
+  clock_.lap(Op::kEmbedding);
   write_rotations(batch.first_position, m);
+  clock_.lap(Op::kRopeStore);
   for (std::size_t layer = 0; layer < batch.slices.size(); ++layer) {
     if (batch.cancel != nullptr && batch.cancel->cancelled()) {
       return error(StatusCode::kCancelled, "cancelled before layer ", layer);
@@ -208,6 +216,7 @@ inline void Decoder::normalise(const Vector& weight, std::int32_t m) noexcept {
     kernels_->rms_norm(hidden_.data() + r * d_model(), weight.data(), config().d_model, config().rms_epsilon,
                        normed_.data() + r * d_model());
   });
+  clock_.lap(Op::kNorm);
 }
 
 inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m,
@@ -220,15 +229,17 @@ inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice,
     return Product{&weights, n, config().d_model, bias.data(), dst.data(), static_cast<std::size_t>(n), false};
   };
   const Product qkv[] = {product(w.wq, q_cols, w.bq, q_), product(w.wk, kv_cols, w.bk, k_), product(w.wv, kv_cols, w.bv, v_)};
-  multiply(normed_.data(), d_model(), m, qkv, lhs_.data(), *pool_);
+  multiply(normed_.data(), d_model(), m, qkv, lhs_.data(), *pool_, clock_, Op::kQkv);
   rotate_and_store(layer, slice, first, m);
+  clock_.lap(Op::kRopeStore);
   attend(layer, slice, first, m);
+  clock_.lap(Op::kAttention);
   if (probe != nullptr) {
     (*probe)(ProbePoint::kAttentionOutput, static_cast<std::int32_t>(layer),
              {attended_.data(), static_cast<std::size_t>(m) * static_cast<std::size_t>(q_cols)}, m, q_cols);
   }
   const Product out[] = {{&w.wo, config().d_model, q_cols, w.bo.data(), hidden_.data(), d_model(), true}};
-  multiply(attended_.data(), static_cast<std::size_t>(q_cols), m, out, lhs_.data(), *pool_);
+  multiply(attended_.data(), static_cast<std::size_t>(q_cols), m, out, lhs_.data(), *pool_, clock_, Op::kWo);
 }
 
 /// Per-head norms, rotation, and keys and values into the cache; a row at a time.
@@ -314,6 +325,7 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, std::
   if (w.gate.kernel == w.up.kernel) {
     // Both products of a range of units, then their SwiGLU while it is in cache.
     const Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_);
+    clock_.lap(Op::kQuantise);
     const std::int32_t n_panels = panel_count(gate);
     const PanelSplit split(n_panels, 2 * mac_count(gate, m), *pool_);
     const std::int32_t nr = w.gate.kernel->nr;
@@ -328,19 +340,21 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, std::
         kernels_->swiglu(row, up_.data() + r * ff + first, n, row);
       }
     });
+    clock_.lap(Op::kGateUp);
   } else {
     const Product both[] = {gate, up};
-    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_);
+    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp);
     for_each_row(m, [&](std::size_t r) {
       kernels_->swiglu(gate_.data() + r * ff, up_.data() + r * ff, slice.ff, gate_.data() + r * ff);
     });
+    clock_.lap(Op::kGateUp);
   }
   if (probe != nullptr) {
     (*probe)(ProbePoint::kFfnActivation, static_cast<std::int32_t>(layer),
              {gate_.data(), static_cast<std::size_t>(m) * ff}, m, slice.ff);
   }
   const Product down[] = {{&w.down, config().d_model, slice.ff, nullptr, hidden_.data(), d_model(), true}};
-  multiply(gate_.data(), ff, m, down, lhs_.data(), *pool_);
+  multiply(gate_.data(), ff, m, down, lhs_.data(), *pool_, clock_, Op::kDown);
 }
 
 inline void Decoder::normalise_row(std::int32_t row, float* out) const noexcept {
@@ -349,10 +363,12 @@ inline void Decoder::normalise_row(std::int32_t row, float* out) const noexcept 
 }
 
 inline void Decoder::logits(std::int32_t begin, std::int32_t n, float* out) noexcept {
+  clock_.start();
   for (std::int32_t r = 0; r < n; ++r) normalise_row(begin + r, normed_.data() + static_cast<std::size_t>(r) * d_model());
+  clock_.lap(Op::kNorm);
   const Product head[] = {{&model_->weights().head, config().n_vocab, config().d_model, nullptr, out,
                            static_cast<std::size_t>(config().n_vocab), false}};
-  multiply(normed_.data(), d_model(), n, head, lhs_.data(), *pool_);
+  multiply(normed_.data(), d_model(), n, head, lhs_.data(), *pool_, clock_, Op::kHead);
 }
 
 inline std::size_t Decoder::scratch_bytes() const noexcept {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "elms/detail/op_clock.hpp"
 #include "elms/detail/packed_matrix.hpp"
 #include "elms/thread_pool.hpp"
 
@@ -121,9 +122,9 @@ inline void run_products(std::span<const Product> products, const Lhs& lhs, Thre
 }
 
 /// Prepares the left-hand side and runs the products; those whose kernels take it in the same form share it.
-/// All have the same k.
+/// All have the same k. `op` is what the products' time counts to.
 inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::span<const Product> products,
-                     std::uint8_t* lhs_scratch, ThreadPool& pool) noexcept {
+                     std::uint8_t* lhs_scratch, ThreadPool& pool, OpClock& clock, Op op) noexcept {
   for (std::size_t begin = 0; begin < products.size();) {
     const elms_gemm_kernel& kernel = *products[begin].weights->kernel;
     std::size_t end = begin + 1;
@@ -132,7 +133,9 @@ inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::
       ++end;
     }
     const Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool);
+    clock.lap(Op::kQuantise);
     run_products(products.subspan(begin, end - begin), lhs, pool);
+    clock.lap(op);
     begin = end;
   }
 }
