@@ -17,7 +17,7 @@ struct HfFamily {
   std::string_view architecture;  ///< in GGUF
   bool asks_for_window;           ///< sliding_window counts only where use_sliding_window says so
 };
-constexpr HfFamily kFamilies[] = {
+constexpr HfFamily kHfFamilies[] = {
     {"llama", "llama", false},
     {"mistral", "llama", false},
     {"qwen2", "qwen2", true},
@@ -27,7 +27,7 @@ constexpr HfFamily kFamilies[] = {
 Result<HfFamily> find_hf_family(const JsonObject& config) {
   ELMS_ASSIGN_OR_RETURN(const std::string_view type, config.string("model_type"));
   std::string known;
-  for (const HfFamily& family : kFamilies) {
+  for (const HfFamily& family : kHfFamilies) {
     if (family.model_type == type) return family;
     known += concat(known.empty() ? "" : ", ", family.model_type);
   }

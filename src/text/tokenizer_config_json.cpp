@@ -5,7 +5,7 @@
 namespace elms::inline v0::detail {
 namespace {
 
-constexpr std::uint64_t kMaxFileBytes = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMaxTokenizerConfigBytes = std::uint64_t{16} << 20;
 
 std::string path_beside(const std::string& path, const char* name) {
 #if defined(_WIN32)
@@ -65,8 +65,8 @@ Status read_template_file(const std::string& path, Vocabulary& vocabulary) {
   const auto file = FileMapping::open(path);
   if (!file.has_value()) return file.error().code() == StatusCode::kNotFound ? Status() : file.error();
   const auto bytes = file->bytes();
-  if (bytes.size() > kMaxFileBytes) {
-    return malformed(path, ": expected at most ", kMaxFileBytes, " bytes, found ", bytes.size());
+  if (bytes.size() > kMaxTokenizerConfigBytes) {
+    return malformed(path, ": expected at most ", kMaxTokenizerConfigBytes, " bytes, found ", bytes.size());
   }
   vocabulary.chat_template.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return {};
@@ -94,7 +94,7 @@ Status read_tokenizer_config(const JsonObject& config, Vocabulary& vocabulary) {
 }
 
 Status read_files_beside(const std::string& tokenizer_path, Vocabulary& vocabulary) {
-  const auto config = JsonFile::open(path_beside(tokenizer_path, "tokenizer_config.json"), kMaxFileBytes);
+  const auto config = JsonFile::open(path_beside(tokenizer_path, "tokenizer_config.json"), kMaxTokenizerConfigBytes);
   if (config.has_value()) {
     ELMS_RETURN_IF_ERROR(read_tokenizer_config(config->top(), vocabulary));
   } else if (config.error().code() != StatusCode::kNotFound) {

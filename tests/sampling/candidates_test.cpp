@@ -6,14 +6,16 @@
 #include <numeric>
 #include <vector>
 
+#include "special_floats.hpp"
 #include "support.hpp"
+
+using elms_test::kInf;
+using elms_test::kNan;
 
 using namespace elms;
 using detail::Candidate;
 
 namespace {
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<Candidate> sorted_candidates(const std::vector<float>& logits) {
   std::vector<Candidate> all;

@@ -7,14 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "special_floats.hpp"
 #include "support.hpp"
+
+using elms_test::kInf;
+using elms_test::kNan;
 #include "tests/io/allocation_counter.hpp"
 
 using namespace elms;
 
 namespace {
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 Sampler make(SamplerOptions options, std::int32_t n_vocab) {
   Result<Sampler> sampler = Sampler::create(std::move(options), n_vocab);

@@ -11,7 +11,7 @@ using Texts = std::vector<std::string_view>;
 
 namespace {
 
-constexpr std::int32_t kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6;
+constexpr std::int32_t kNormalToken = 1, kUnknownToken = 2, kControlToken = 3, kByteToken = 6;
 
 /// A GGUF without tensors; `fill` sets its metadata.
 GgufFile write_gguf(const std::function<void(GgufWriter&)>& fill) {
@@ -41,8 +41,8 @@ void set_llama(GgufWriter& writer) {
   writer.set("tokenizer.ggml.scores",
              std::span<const float>(std::vector<float>{0, 0, 0, 0, -9, -9, -9, -1, -2, -3, -1}));
   writer.set("tokenizer.ggml.token_type", std::span<const std::int32_t>(std::vector<std::int32_t>{
-                                              kUnknown, kControl, kControl, kByte, kNormal, kNormal, kNormal,
-                                              kNormal, kNormal, kNormal, kNormal}));
+                                              kUnknownToken, kControlToken, kControlToken, kByteToken, kNormalToken, kNormalToken, kNormalToken,
+                                              kNormalToken, kNormalToken, kNormalToken, kNormalToken}));
 }
 
 void set_gpt2(GgufWriter& writer, const char* pre = "gpt-2") {

@@ -30,7 +30,7 @@ std::string read_text(const std::string& path) {
   return {bytes.begin(), bytes.end()};
 }
 
-static void write_text(const std::string& path, const std::string& text) {
+static void write_file(const std::string& path, const std::string& text) {
   write_bytes(path, {text.begin(), text.end()});
 }
 
@@ -38,8 +38,8 @@ TokenizerPtr write_and_open(const std::string& name, const json& contents, const
   const std::string folder = scratch_path(name);
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
-  write_text(folder + "/tokenizer.json", contents.dump());
-  if (!config.is_null()) write_text(folder + "/tokenizer_config.json", config.dump());
+  write_file(folder + "/tokenizer.json", contents.dump());
+  if (!config.is_null()) write_file(folder + "/tokenizer_config.json", config.dump());
   return open_json_tokenizer(folder + "/tokenizer.json");
 }
 
