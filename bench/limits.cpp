@@ -1,9 +1,5 @@
 #include "limits.hpp"
 
-#include <algorithm>
-
-#include "elms/detail/cpu.hpp"
-
 #if defined(_WIN32)
 #include <chrono>
 #else
@@ -17,19 +13,6 @@ constexpr std::size_t kMemoryWords = (std::size_t{256} << 20) / sizeof(std::uint
 constexpr std::size_t kSliceWords = (std::size_t{32} << 20) / sizeof(std::uint64_t);
 constexpr std::int64_t kRounds = 20000;
 
-const elms_cli::PeakLoops& best_loops() {
-  [[maybe_unused]] const elms_cpu_features cpu = elms::detail::detect_cpu_features();
-#if defined(ELMS_CLI_PEAK_AVX2)
-  if (cpu.avx2_fma_f16c) return elms_cli::kPeakAvx2;
-#endif
-#if defined(ELMS_CLI_PEAK_NEON)
-  if (cpu.neon_i8mm) return elms_cli::kPeakI8mm;
-  if (cpu.neon_dotprod) return elms_cli::kPeakDotprod;
-  if (cpu.neon) return elms_cli::kPeakNeon;
-#endif
-  return elms_cli::kPeakPortable;
-}
-
 }  // namespace
 
 double cpu_seconds() {
@@ -42,7 +25,11 @@ double cpu_seconds() {
 #endif
 }
 
-MachineLimits::MachineLimits() : loops_(best_loops()), memory_(kMemoryWords, 1) {}
+MachineLimits::MachineLimits() : loops_(elms_cli::runnable_peak_loops().back()), memory_(kMemoryWords, 1) {}
+
+void MachineLimits::use(const char* isa) {
+  if (const elms_cli::PeakLoops* loops = elms_cli::find_peak_loops(isa); loops != nullptr) loops_ = loops;
+}
 
 double MachineLimits::read_slice() {
   constexpr std::size_t kChains = 16;  // independent sums, which compilers keep in vector registers
@@ -63,7 +50,7 @@ double MachineLimits::read_slice() {
 double MachineLimits::measure(Limit limit) {
   if (limit == Limit::kRead) return read_slice();
   const double start = cpu_seconds();
-  const double operations = limit == Limit::kInt8 ? loops_.int8(kRounds) : loops_.f32(kRounds);
+  const double operations = limit == Limit::kInt8 ? loops_->int8(kRounds) : loops_->f32(kRounds);
   return operations / (cpu_seconds() - start) / 1e9;
 }
 

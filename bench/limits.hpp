@@ -21,12 +21,15 @@ class MachineLimits {
 
   /// One slice of a few milliseconds: 1e9 operations or bytes a second.
   [[nodiscard]] double measure(Limit limit);
-  [[nodiscard]] const char* isa() const { return loops_.isa; }
+  /// The instruction set whose arithmetic is measured: the CPU's fastest until use() names another that it
+  /// runs.
+  [[nodiscard]] const char* isa() const { return loops_->isa; }
+  void use(const char* isa);
 
  private:
   [[nodiscard]] double read_slice();
 
-  const elms_cli::PeakLoops& loops_;
+  const elms_cli::PeakLoops* loops_;
   std::vector<std::uint64_t> memory_;  // more than any cache holds
   std::size_t next_ = 0;
   std::uint64_t sum_ = 0;

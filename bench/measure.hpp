@@ -20,6 +20,7 @@ struct Result {
   double median_us = 0.0;
   double best_us = 0.0;
   double spread = 0.0;        ///< (90th - 10th percentile) / median
+  std::string limit_isa;      ///< whose arithmetic the limit is
   double limit_median = 0.0;  ///< of slices between the runs: 1e9 operations or bytes a second
   double limit_best = 0.0;
   bool right = true;  ///< the kernel's result is that of the scalar kernels
@@ -77,6 +78,7 @@ void time_runs(Bench& bench, Result& result, int repeats, Work&& work) {
   result.median_us = quantile(times_us, 0.5);
   result.best_us = times_us.front();
   result.spread = (quantile(times_us, 0.9) - quantile(times_us, 0.1)) / result.median_us;
+  result.limit_isa = bench.limits.isa();
   result.limit_median = quantile(limits, 0.5);
   result.limit_best = limits.back();
 }

@@ -1,4 +1,4 @@
-// The command line tool `elms`: one file for each subcommand; what several need is in the files beside them.
+// The command line tool `elms`: one file or folder for each subcommand; what several need is in the files beside them.
 //
 // stdout carries results only (text, a table, or JSON with --json); everything else goes to stderr. Exit codes: 0, 1 when
 // the work failed, 2 for a command line that cannot work, 130 when Ctrl-C stopped it.

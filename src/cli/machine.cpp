@@ -4,10 +4,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "cli/peak/peak_loops.hpp"
-#include "elms/detail/buffer.hpp"
-#include "elms/detail/cpu.hpp"
-
 #if !defined(_WIN32)
 #include <sys/resource.h>
 #endif
@@ -17,41 +13,18 @@ namespace {
 
 using elms::detail::Buffer;
 
-constexpr int kRuns = 7;
+constexpr std::size_t kPieceWords = std::size_t{1} << 17;  // 1 MB: threads that are ahead take more pieces
+constexpr std::size_t kPiecesOfOneThread = 128;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 template <typename Work>
 double seconds_of(Work&& work) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
+  const double start = now();
   work();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-const PeakLoops& best_loops() {
-  [[maybe_unused]] const elms_cpu_features cpu = elms::detail::detect_cpu_features();
-#if defined(ELMS_CLI_PEAK_AVX2)
-  if (cpu.avx2_fma_f16c) return kPeakAvx2;
-#endif
-#if defined(ELMS_CLI_PEAK_NEON)
-  if (cpu.neon_i8mm) return kPeakI8mm;
-  if (cpu.neon_dotprod) return kPeakDotprod;
-  if (cpu.neon) return kPeakNeon;
-#endif
-  return kPeakPortable;
-}
-
-/// 1e9 operations a second on all threads together.
-double peak_of(double (*loop)(std::int64_t), elms::ThreadPool& pool) {
-  constexpr double kEnoughSeconds = 0.03;  // long against waking up the threads
-  std::int64_t rounds = 1 << 12;
-  while (seconds_of([&] { loop(rounds); }) < kEnoughSeconds && rounds < (std::int64_t{1} << 40)) rounds *= 2;
-  const double operations = static_cast<double>(pool.n_threads()) * loop(rounds);
-  double best = 0.0;
-  for (int run = 0; run < kRuns; ++run) {
-    const double seconds = seconds_of([&] { pool.parallel_for(pool.n_threads(), [&](std::size_t) { loop(rounds); }); });
-    best = std::max(best, operations / seconds / 1e9);
-  }
-  return best;
+  return now() - start;
 }
 
 std::uint64_t sum_of(const std::uint64_t* values, std::size_t n) {
@@ -67,43 +40,92 @@ std::uint64_t sum_of(const std::uint64_t* values, std::size_t n) {
 
 elms::Result<Buffer<std::uint64_t>> big_buffer() {
   constexpr std::size_t kMost = std::size_t{512} << 20, kLeast = std::size_t{32} << 20;
-  elms::Result<Buffer<std::uint64_t>> buffer = Buffer<std::uint64_t>::uninitialized(kMost / sizeof(std::uint64_t));
+  auto buffer = Buffer<std::uint64_t>::uninitialized(kMost / sizeof(std::uint64_t));
   for (std::size_t size = kMost / 2; !buffer.has_value() && size >= kLeast; size /= 2) {
     buffer = Buffer<std::uint64_t>::uninitialized(size / sizeof(std::uint64_t));
   }
   return buffer;
 }
 
-elms::Result<double> read_bandwidth(elms::ThreadPool& pool) {
-  constexpr std::size_t kPiece = std::size_t{1} << 17;  // 1 MB: threads that are ahead take more
-  ELMS_ASSIGN_OR_RETURN(Buffer<std::uint64_t> memory, big_buffer());
-  const std::size_t n_pieces = memory.size() / kPiece;
-  pool.parallel_for(n_pieces, [&](std::size_t i) {
-    std::memset(memory.data() + i * kPiece, static_cast<int>(i), kPiece * sizeof(std::uint64_t));
-  });
-  ELMS_ASSIGN_OR_RETURN(Buffer<std::uint64_t> sums, Buffer<std::uint64_t>::zeroed(n_pieces));
-  double best = 0.0;
-  for (int run = 0; run < kRuns; ++run) {
-    const double seconds = seconds_of([&] {
-      pool.parallel_for(n_pieces, [&](std::size_t i) { sums[i] += sum_of(memory.data() + i * kPiece, kPiece); });
-    });
-    best = std::max(best, static_cast<double>(n_pieces * kPiece * sizeof(std::uint64_t)) / seconds / 1e9);
+/// Rounds that take one thread long enough against waking up the others.
+std::int64_t rounds_of_a_slice(const PeakLoops& loops) {
+  constexpr double kEnoughSeconds = 0.01;
+  std::int64_t rounds = 1 << 12;
+  while (seconds_of([&] { loops.int8(rounds); }) < kEnoughSeconds && rounds < (std::int64_t{1} << 40))
+    rounds *= 2;
+  return rounds;
+}
+
+void sample_loop(double (*loop)(std::int64_t), std::int64_t rounds, elms::ThreadPool& pool, Limit& limit) {
+  double operations = 0.0;
+  limit.one.add(1e-9 / seconds_of([&] { operations = loop(rounds); }));
+  limit.one.values.back() *= operations;
+  if (pool.n_threads() == 1) {
+    limit.all = limit.one;
+    return;
   }
-  volatile std::uint64_t sink = sum_of(sums.data(), sums.size());  // without a use, compilers would drop the reading
-  (void)sink;
-  return best;
+  operations *= static_cast<double>(pool.n_threads());
+  const auto work = [&] { pool.parallel_for(pool.n_threads(), [&](std::size_t) { loop(rounds); }); };
+  limit.all.add(operations * 1e-9 / seconds_of(work));
 }
 
 }  // namespace
 
-elms::Result<MachineLimits> measure_limits(elms::ThreadPool& pool) {
-  const PeakLoops& loops = best_loops();
-  MachineLimits limits;
-  limits.isa = loops.isa;
-  ELMS_ASSIGN_OR_RETURN(limits.read_gb_s, read_bandwidth(pool));
-  limits.int8_gops = peak_of(loops.int8, pool);
-  limits.f32_gflops = peak_of(loops.f32, pool);
-  return limits;
+elms::Result<LimitsMeter> LimitsMeter::create(elms::ThreadPool& pool) {
+  LimitsMeter meter(pool);
+  ELMS_ASSIGN_OR_RETURN(meter.memory_, big_buffer());
+  const std::size_t n_pieces = meter.memory_.size() / kPieceWords;
+  ELMS_ASSIGN_OR_RETURN(meter.sums_, Buffer<std::uint64_t>::zeroed(n_pieces));
+  pool.parallel_for(n_pieces, [&](std::size_t i) {
+    std::memset(meter.memory_.data() + i * kPieceWords, static_cast<int>(i),
+                kPieceWords * sizeof(std::uint64_t));
+  });
+  const PeakLoops* best = runnable_peak_loops().back();
+  meter.arithmetic_.push_back({best, rounds_of_a_slice(*best), {}, {}});
+  if (const PeakLoops* avx2 = find_peak_loops("avx2"); avx2 != nullptr && avx2 != best) {
+    meter.arithmetic_.push_back({avx2, rounds_of_a_slice(*avx2), {}, {}});
+  }
+  return meter;
+}
+
+void LimitsMeter::sample_read() {
+  const auto read = [&](std::size_t piece) {
+    sums_[piece] += sum_of(memory_.data() + piece * kPieceWords, kPieceWords);
+  };
+  const auto rate = [](std::size_t n_pieces, double seconds) {
+    return static_cast<double>(n_pieces * kPieceWords * sizeof(std::uint64_t)) / seconds / 1e9;
+  };
+  const std::size_t n_pieces = sums_.size(), n_one = std::min(kPiecesOfOneThread, n_pieces);
+  const double one = seconds_of([&] {
+    for (std::size_t i = 0; i < n_one; ++i) read((next_piece_ + i) % n_pieces);
+  });
+  read_.one.add(rate(n_one, one));
+  next_piece_ = (next_piece_ + n_one) % n_pieces;
+  if (pool_->n_threads() == 1) {
+    read_.all = read_.one;
+  } else {
+    read_.all.add(rate(n_pieces, seconds_of([&] { pool_->parallel_for(n_pieces, read); })));
+  }
+  volatile std::uint64_t sink =
+      sum_of(sums_.data(), n_pieces);  // without a use, compilers would drop the reading
+  (void)sink;
+}
+
+void LimitsMeter::sample() {
+  const double start = now();
+  sample_read();
+  for (ArithmeticLimit& limit : arithmetic_) {
+    sample_loop(limit.loops->int8, limit.rounds, *pool_, limit.int8);
+    sample_loop(limit.loops->f32, limit.rounds, *pool_, limit.f32);
+  }
+  sampled_at_ = now();
+  sample_took_ = sampled_at_ - start;
+}
+
+void LimitsMeter::sample_if_due() {
+  constexpr double kLeastPause =
+      4.0;  // in times of a sample: a fifth of a bench goes into its limits, no more
+  if (now() - sampled_at_ >= kLeastPause * sample_took_) sample();
 }
 
 std::uint64_t peak_rss_bytes() {

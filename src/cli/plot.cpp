@@ -182,8 +182,9 @@ std::string render_svg(const Plot& plot) {
     const char* colour = kColours[i % std::size(kColours)];
     out += draw_series(plot.series[i], colour, x, y);
     if (plot.series[i].label.empty()) continue;
-    const std::string style = concat("text-anchor=\"end\" style=\"fill:", colour, "\"");
-    out += text_at(kWidth - kRight - 8, legend_y, style.c_str(), plot.series[i].label);
+    const char* anchor = plot.legend_on_left ? "start" : "end";
+    const std::string style = concat("text-anchor=\"", anchor, "\" style=\"fill:", colour, "\"");
+    out += text_at(plot.legend_on_left ? kLeft + 8 : kWidth - kRight - 8, legend_y, style.c_str(), plot.series[i].label);
     legend_y += 18;
   }
   return out + "</svg>\n";

@@ -20,6 +20,7 @@ struct Series {
 struct Plot {
   std::string title, x_label, y_label;
   std::vector<Series> series;  ///< at most 6; points that are not finite are left out
+  bool legend_on_left = false;
 };
 
 /// The y axis is logarithmic where values are positive and span more than a factor of ten.

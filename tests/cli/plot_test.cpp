@@ -31,6 +31,13 @@ TEST_CASE("plot: axes, labels and points are drawn, for light and dark pages", "
   CHECK_THAT(svg, Catch::EndsWith("</svg>\n"));
 }
 
+TEST_CASE("plot: the legend stands where it is asked to", "[cli]") {
+  Plot plot{"t", "x", "y", {{"rising", {{0.0, 0.0}, {1.0, 1.0}}}}};
+  CHECK(count(render_svg(plot), "text-anchor=\"start\"") == 0);
+  plot.legend_on_left = true;
+  CHECK(count(render_svg(plot), "text-anchor=\"start\"") == 1);
+}
+
 TEST_CASE("plot: a wide range of values gets a logarithmic axis", "[cli]") {
   const Plot plot{"t", "x", "y", {{"", {{0.0, 1.5}, {1.0, 7000.0}}}}};
   const std::string svg = render_svg(plot);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace elms_cli {
 
@@ -16,16 +17,21 @@ struct PeakLoops {
 };
 
 extern const PeakLoops kPeakPortable;
-#if defined(ELMS_CLI_PEAK_AVX2)
-extern const PeakLoops kPeakAvx2;
+#if defined(ELMS_CLI_PEAK_X86)
+extern const PeakLoops kPeakAvx2, kPeakAvx512Vnni;
 #endif
 #if defined(ELMS_CLI_PEAK_NEON)
 extern const PeakLoops kPeakNeon, kPeakDotprod, kPeakI8mm;
 #endif
 
-/// `Step` has: Vector; start(), a Vector; keep(v), which makes the compiler believe that v is new; apply(a, b, sum), the
-/// operations on one accumulator; kOperations of them; kAccumulators, enough to hide their latency in the registers
-/// that there are.
+/// Those that this CPU runs, the fastest last.
+std::vector<const PeakLoops*> runnable_peak_loops();
+/// Those of an instruction set by its name, or null where this CPU does not run them.
+const PeakLoops* find_peak_loops(const char* isa);
+
+/// `Step` has: Vector; start(), a Vector; keep(v), which makes the compiler believe that v is new; apply(a,
+/// b, sum), the operations on one accumulator; kOperations of them; kAccumulators, enough to hide their
+/// latency in the registers that there are.
 template <typename Step>
 double repeat_step(std::int64_t rounds) {
   typename Step::Vector sums[Step::kAccumulators];
