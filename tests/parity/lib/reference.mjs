@@ -3,15 +3,17 @@ import {existsSync} from "node:fs";
 import {join, resolve} from "node:path";
 import {pathToFileURL} from "node:url";
 
-/** llama.cpp, or null where node-llama-cpp is not installed below `peersDir`. */
-export async function loadLlamaCpp(peersDir) {
+/**
+ * llama.cpp, or null where node-llama-cpp is not installed below `peersDir`. One thread unless speed is measured: with
+ * more than there are free cores, llama.cpp's threads wait for each other by spinning, and a step of a tiny model takes
+ * seconds instead of a millisecond.
+ */
+export async function loadLlamaCpp(peersDir, {threads = 1} = {}) {
   const entry = join(resolve(peersDir), "node_modules/node-llama-cpp/dist/index.js");
   if (!existsSync(entry)) return null;
   const library = await import(pathToFileURL(entry).href);
-  // One thread: with more than there are free cores, llama.cpp's threads wait for each other by spinning, and a
-  // step of a tiny model takes seconds instead of a millisecond.
   return await library.getLlama({
-    gpu: false, build: "never", skipDownload: true, maxThreads: 1, logLevel: library.LlamaLogLevel.error,
+    gpu: false, build: "never", skipDownload: true, maxThreads: threads, logLevel: library.LlamaLogLevel.error,
   });
 }
 
