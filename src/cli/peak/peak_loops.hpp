@@ -3,7 +3,9 @@
 // One file for each instruction set, compiled with its flags. They share no code with kernels/ on purpose.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace elms_cli {
@@ -32,19 +34,23 @@ const PeakLoops* find_peak_loops(const char* isa);
 /// `Step` has: Vector; start(), a Vector; keep(v), which makes the compiler believe that v is new; apply(a,
 /// b, sum), the operations on one accumulator; kOperations of them; kAccumulators, enough to hide their
 /// latency in the registers that there are.
-template <typename Step>
-double repeat_step(std::int64_t rounds) {
-  typename Step::Vector sums[Step::kAccumulators];
-  for (auto& sum : sums) sum = Step::start();
+///
+/// Accumulators are named by constants, not by a loop's variable: compilers then keep them in registers at
+/// every level of optimisation, where they would otherwise measure the stack.
+template <typename Step, std::size_t... kIndex>
+double repeat_step(std::int64_t rounds, std::index_sequence<kIndex...>) {
+  typename Step::Vector sums[] = {((void)kIndex, Step::start())...};
   typename Step::Vector a = Step::start(), b = Step::start();
   for (std::int64_t round = 0; round < rounds; ++round) {
-    for (auto& sum : sums) {
-      Step::keep(a);
-      sum = Step::apply(a, b, sum);
-    }
+    ((Step::keep(a), sums[kIndex] = Step::apply(a, b, sums[kIndex])), ...);
   }
-  for (auto& sum : sums) Step::keep(sum);
+  (Step::keep(sums[kIndex]), ...);
   return static_cast<double>(rounds) * Step::kAccumulators * Step::kOperations;
+}
+
+template <typename Step>
+double repeat_step(std::int64_t rounds) {
+  return repeat_step<Step>(rounds, std::make_index_sequence<Step::kAccumulators>());
 }
 
 }  // namespace elms_cli
