@@ -4,7 +4,13 @@ function(elms_compile_options target)
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF C_STANDARD 11 C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wno-unused-parameter)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter)
+  if(CMAKE_UNITY_BUILD)
+    # Files that become one unit see each other's unnamed namespaces; the dev build warns of what is meant.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  else()
+    target_compile_options(${target} PRIVATE -Wshadow)
+  endif()
   if(ELMS_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
