@@ -138,7 +138,7 @@ std::vector<float> run_gemm(const elms_gemm_kernel& kernel, const PackedCase& pa
   const std::size_t x_stride = k + 3;
   GuardedBuffer<float> rows((m - 1) * x_stride + k);
   for (std::size_t r = 0; r < m; ++r)
-    std::memcpy(rows.data() + r * x_stride, x.data() + r * k, k * sizeof(float));
+    std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(r * k), k, rows.data() + r * x_stride);
   GuardedBuffer<std::uint8_t> lhs(kernel.lhs_bytes == nullptr ? 0 : kernel.lhs_bytes(run.m, run.k), 64);
   for (std::int32_t r = 0; kernel.prepare_lhs != nullptr && r < run.m; r += kernel.mr) {
     kernel.prepare_lhs(rows.data(), x_stride, run.m, run.k, r, std::min(run.m, r + kernel.mr), lhs.data());

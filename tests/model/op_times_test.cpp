@@ -5,21 +5,14 @@
 #include <string>
 
 #include "elms/session.hpp"
-#include "test_model.hpp"
+#include "small_q8_model.hpp"
 
 using namespace elms_test;
 
 namespace {
 
-const std::vector<elms::TokenId> kPrompt = {1, 5, 9, 200, 33};
-
-std::string model_path() {
-  static const std::string path = write_model(small_shape(), elms::DType::kQ8_0, "op_times.gguf");
-  return path;
-}
-
 elms::Session make_session() {
-  auto session = elms::Session::create(open_model(model_path()));
+  auto session = elms::Session::create(open_model(small_q8_model()));
   REQUIRE_OK(session);
   return std::move(*session);
 }

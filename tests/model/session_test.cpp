@@ -1,6 +1,6 @@
 #include "elms/session.hpp"
 
-#include "test_model.hpp"
+#include "small_q8_model.hpp"
 
 using namespace elms_test;
 
@@ -17,17 +17,10 @@ std::vector<elms::TokenId> greedy(elms::Session& session, std::vector<elms::Toke
   return tokens;
 }
 
-const std::vector<elms::TokenId> kPrompt = {1, 5, 9, 200, 33};
-
-std::string model_path() {
-  static const std::string path = write_model(small_shape(), elms::DType::kQ8_0, "session.gguf");
-  return path;
-}
-
 }  // namespace
 
 TEST_CASE("session: reset and rewind reproduce what was computed before", "[model][session]") {
-  auto session = elms::Session::create(open_model(model_path()));
+  auto session = elms::Session::create(open_model(small_q8_model()));
   REQUIRE_OK(session);
   const auto first = greedy(*session, kPrompt, 12);
   session->reset();
@@ -43,14 +36,14 @@ TEST_CASE("session: reset and rewind reproduce what was computed before", "[mode
 }
 
 TEST_CASE("session: prefill after decode continues with the pending token", "[model][session]") {
-  auto session = elms::Session::create(open_model(model_path()));
+  auto session = elms::Session::create(open_model(small_q8_model()));
   REQUIRE_OK(session);
   const auto tokens = greedy(*session, kPrompt, 3);
   REQUIRE_OK(session->prefill(std::vector<elms::TokenId>{7, 8}));
   const std::vector<float> logits(session->logits().begin(), session->logits().end());
   CHECK(session->position() == 5 + 3 + 2);
 
-  auto other = elms::Session::create(open_model(model_path()));
+  auto other = elms::Session::create(open_model(small_q8_model()));
   REQUIRE_OK(other);
   std::vector<elms::TokenId> all = kPrompt;
   all.insert(all.end(), tokens.begin(), tokens.end());
@@ -62,7 +55,7 @@ TEST_CASE("session: prefill after decode continues with the pending token", "[mo
 TEST_CASE("session: bad input changes nothing", "[model][session]") {
   elms::SessionOptions options;
   options.context_tokens = 16;
-  const auto model = open_model(model_path());
+  const auto model = open_model(small_q8_model());
   auto session = elms::Session::create(model, options);
   REQUIRE_OK(session);
   CHECK(session->decode().error().code() == elms::StatusCode::kInvalidArgument);
@@ -92,7 +85,7 @@ TEST_CASE("session: bad input changes nothing", "[model][session]") {
 }
 
 TEST_CASE("session: a cancelled batch leaves the session as it was", "[model][session]") {
-  const auto model = open_model(model_path());
+  const auto model = open_model(small_q8_model());
   elms::CancelToken cancel;
   int layers_seen = 0, cancel_at = -1;
   elms::SessionOptions options;
@@ -132,7 +125,7 @@ TEST_CASE("session: a cancelled batch leaves the session as it was", "[model][se
 }
 
 TEST_CASE("session: arbitrary legal slices run, illegal ones are refused", "[model][session]") {
-  const auto model = open_model(model_path());
+  const auto model = open_model(small_q8_model());
   auto session = elms::Session::create(model);
   REQUIRE_OK(session);
   std::vector<elms::LayerShape> slices = {{2, 2, 64}, {4, 2, 192}, {4, 2, 32}};
@@ -151,7 +144,7 @@ TEST_CASE("session: arbitrary legal slices run, illegal ones are refused", "[mod
 }
 
 TEST_CASE("session: on_hidden and on_logits are consistent", "[model][session]") {
-  const auto model = open_model(model_path());
+  const auto model = open_model(small_q8_model());
   auto session = elms::Session::create(model);
   REQUIRE_OK(session);
   std::size_t hidden_rows = 0, logit_rows = 0;
