@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "elms/detail/cpu.hpp"
@@ -16,6 +17,7 @@
 #include "elms/level.hpp"
 #include "elms/log.hpp"
 #include "elms/model_config.hpp"
+#include "elms/pack.hpp"
 #include "elms/status.hpp"
 #include "elms/thread_pool.hpp"
 #include "elms/tokenizer.hpp"
@@ -31,11 +33,17 @@ struct OpenOptions {
   /// lie. Speed and memory are then those of an elastic model, answers below full width are not: for benchmarks.
   bool uniform_levels_if_none = false;
 
+  /// Maps the pack cache (see pack.hpp) instead of packing, where there is one and it is fresh. One that is stale or
+  /// damaged is ignored with a warning in the log.
+  bool use_pack_cache = true;
+  std::string pack_cache{};  ///< its file; empty: pack_cache_path()
+
   LogSink log{};  ///< may be empty
 };
 
 /// Weights and levels. Immutable after open: share it between any number of sessions and threads.
-/// Weights lie packed in memory once (see packed_bytes()); the embedding table stays in the mapped file.
+/// Weights lie packed in memory, or in the mapped pack cache, once (see packed_bytes()); the embedding table stays in the
+/// mapped file.
 class ElasticModel {
  public:
   /// Opens a GGUF file or a Hugging Face directory (see detail::ModelSource). A file without `elms.*` levels is a model
@@ -73,7 +81,11 @@ class ElasticModel {
 
   [[nodiscard]] const std::string& path() const noexcept { return source_->path(); }
   [[nodiscard]] std::uint64_t file_bytes() const noexcept { return source_->file_bytes(); }
-  [[nodiscard]] std::uint64_t packed_bytes() const noexcept { return weights_.packed_bytes; }  ///< weights in memory
+  [[nodiscard]] std::uint64_t packed_bytes() const noexcept { return weights_.packed_bytes; }  ///< weights in memory, mapped or not
+  /// The pack cache that the weights are mapped from; empty where they were packed at open.
+  [[nodiscard]] std::string_view pack_cache() const noexcept {
+    return pack_file_.has_value() ? std::string_view(pack_file_->path()) : std::string_view();
+  }
   [[nodiscard]] const char* isa() const noexcept { return kernels_->isa; }  ///< kernels in use, e.g. "avx2"
   [[nodiscard]] const std::shared_ptr<ThreadPool>& pool() const noexcept { return pool_; }
 
@@ -86,10 +98,13 @@ class ElasticModel {
  private:
   ElasticModel() = default;
   Status init_levels(const OpenOptions& options);
+  Status load_weights(const OpenOptions& options);
+  Status map_weights(const std::string& cache_path);
 
   std::unique_ptr<const detail::ModelSource> source_;
   const elms_kernel_table* kernels_ = nullptr;
   std::shared_ptr<ThreadPool> pool_;
+  std::optional<detail::PackFile> pack_file_;
   detail::ModelWeights weights_;
   std::optional<detail::ElasticMetadata> elastic_;
   std::vector<Level> levels_;
@@ -109,9 +124,32 @@ inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open(const std:
     ELMS_ASSIGN_OR_RETURN(model->pool_, ThreadPool::create());
   }
   ELMS_RETURN_IF_ERROR(model->init_levels(options));
-  detail::WeightLoader loader(*model->source_, *model->kernels_, *model->pool_);
-  ELMS_ASSIGN_OR_RETURN(model->weights_, loader.load());
+  ELMS_RETURN_IF_ERROR(model->load_weights(options));
   return std::shared_ptr<const ElasticModel>(std::move(model));
+}
+
+inline Status ElasticModel::load_weights(const OpenOptions& options) {
+  if (options.use_pack_cache && source_->gguf() != nullptr) {
+    const Status mapped =
+        map_weights(options.pack_cache.empty() ? pack_cache_path(path(), isa()) : options.pack_cache);
+    if (mapped.ok()) return {};
+    pack_file_.reset();
+    // Having no cache is usual, unless the caller named one.
+    if (options.log && (mapped.code() != StatusCode::kNotFound || !options.pack_cache.empty())) {
+      options.log(LogLevel::kWarning, detail::concat("pack cache ignored: ", mapped.message()));
+    }
+  }
+  detail::SourceWeights weights(*source_, *kernels_, *pool_);
+  ELMS_ASSIGN_OR_RETURN(weights_, detail::WeightLoader(*source_, weights).load());
+  return {};
+}
+
+inline Status ElasticModel::map_weights(const std::string& cache_path) {
+  ELMS_ASSIGN_OR_RETURN(pack_file_, detail::PackFile::open(cache_path, detail::pack_origin(*source_->gguf(), *kernels_)));
+  ELMS_ASSIGN_OR_RETURN(const detail::PackLayouts layouts, detail::PackLayouts::create(*kernels_));
+  detail::CachedWeights weights(*pack_file_, *kernels_, layouts);
+  ELMS_ASSIGN_OR_RETURN(weights_, detail::WeightLoader(*source_, weights).load());
+  return {};
 }
 
 inline Status ElasticModel::init_levels(const OpenOptions& options) {

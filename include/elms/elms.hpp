@@ -7,6 +7,7 @@
 #include "elms/log.hpp"
 #include "elms/model_config.hpp"
 #include "elms/op_times.hpp"
+#include "elms/pack.hpp"
 #include "elms/probe.hpp"
 #include "elms/sampler.hpp"
 #include "elms/session.hpp"

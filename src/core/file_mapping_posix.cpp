@@ -45,17 +45,25 @@ Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
   }
   ::close(fd);
   if (!status.ok()) return status;
+#if defined(__APPLE__)
+  const struct timespec modified = info.st_mtimespec;
+#else
+  const struct timespec modified = info.st_mtim;
+#endif
+  mapping.modified_ns_ = std::int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec;
   return mapping;
 }
 
 FileMapping::FileMapping(FileMapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
+      modified_ns_(other.modified_ns_),
       path_(std::move(other.path_)) {}
 
 FileMapping& FileMapping::operator=(FileMapping&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
   std::swap(path_, other.path_);
   return *this;
 }

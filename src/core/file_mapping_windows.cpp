@@ -38,6 +38,11 @@ Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
   FileMapping mapping;
   mapping.path_ = path;
   Result<const void*> view = map_whole_file(path, file, mapping.size_);
+  FILETIME modified{};
+  if (::GetFileTime(file, nullptr, nullptr, &modified) != 0) {
+    const std::uint64_t ticks = std::uint64_t{modified.dwHighDateTime} << 32 | modified.dwLowDateTime;
+    mapping.modified_ns_ = static_cast<std::int64_t>(ticks * 100);
+  }
   ::CloseHandle(file);
   if (!view.has_value()) return view.error();
   mapping.data_ = static_cast<const std::uint8_t*>(*view);
@@ -47,11 +52,13 @@ Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
 FileMapping::FileMapping(FileMapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
+      modified_ns_(other.modified_ns_),
       path_(std::move(other.path_)) {}
 
 FileMapping& FileMapping::operator=(FileMapping&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
   std::swap(path_, other.path_);
   return *this;
 }

@@ -25,6 +25,8 @@ class FileMapping {
 
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// When the file had last been changed, in nanoseconds of the system's own epoch: equal or not is all that it says.
+  [[nodiscard]] std::int64_t modified_ns() const noexcept { return modified_ns_; }
 
   /// Hints that [offset, offset + size) is not needed again soon: whole pages inside leave resident memory, and come
   /// back from the file when touched.
@@ -35,6 +37,7 @@ class FileMapping {
 
   const std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
+  std::int64_t modified_ns_ = 0;
   std::string path_;
 };
 

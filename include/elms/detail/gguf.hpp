@@ -1,6 +1,7 @@
 // Reading and writing GGUF v2 and v3 (spec: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -80,6 +81,15 @@ class GgufFile {
   [[nodiscard]] std::uint64_t offset_of(const void* in_file) const noexcept {
     return static_cast<std::uint64_t>(static_cast<const std::uint8_t*>(in_file) - bytes_.data());
   }
+
+  /// Everything before the data of the first tensor: header, metadata and tensor table.
+  [[nodiscard]] std::span<const std::uint8_t> header_bytes() const noexcept {
+    std::uint64_t end = bytes_.size();
+    for (const GgufTensor& tensor : tensors()) end = std::min(end, offset_of(tensor.data.data()));
+    return bytes_.first(static_cast<std::size_t>(end));
+  }
+  /// See FileMapping::modified_ns; 0 for parse()d memory.
+  [[nodiscard]] std::int64_t modified_ns() const noexcept { return mapping_.has_value() ? mapping_->modified_ns() : 0; }
 
   /// See FileMapping::release; nothing for parse()d memory.
   void release(std::span<const std::uint8_t> part) const noexcept;

@@ -7,13 +7,10 @@
 #include <vector>
 
 #include "elms/detail/cost.hpp"
-#include "elms/detail/packed_matrix.hpp"
+#include "elms/detail/weight_provider.hpp"
 #include "elms/model_config.hpp"
 
 namespace elms::inline v0::detail {
-
-/// Norms and biases; empty where the model has none.
-using Vector = Buffer<float>;
 
 struct LayerWeights {
   Vector attn_norm;  ///< [d_model]
@@ -69,11 +66,10 @@ inline Result<CostModel> make_cost_model(const ModelSource& source) {
   return false;
 }
 
-/// Loads and packs one checkpoint.
+/// Knows which weights a checkpoint has and in which order units lie in memory; the provider brings them.
 class WeightLoader {
  public:
-  WeightLoader(const ModelSource& source, const elms_kernel_table& kernels, ThreadPool& pool)
-      : source_(source), kernels_(kernels), pool_(pool) {}
+  WeightLoader(const ModelSource& source, WeightProvider& provider) : source_(source), provider_(provider) {}
 
   Result<ModelWeights> load() {
     const ModelConfig& config = source_.config();
@@ -138,21 +134,15 @@ class WeightLoader {
     if (storage_type(tensor->type) != tensor->type && tensor->cols % 32 != 0) {
       return unsupported(source_.path(), ": tensor ", name, ": rows of ", tensor->cols, " values are no whole 32-blocks");
     }
-    ELMS_ASSIGN_OR_RETURN(out, pack_matrix(source_, *tensor, kernels_, rows, columns, pool_));
-    packed_bytes_ += out.panels.size_bytes();
+    ELMS_ASSIGN_OR_RETURN(out, provider_.matrix(*tensor, rows, columns));
+    packed_bytes_ += out.packed_bytes();
     return {};
   }
 
   Status load_vector(const std::string& name, Vector& out, const GroupOrder& order = {}) {
     const SourceTensor* tensor = source_.find(name);
     if (tensor == nullptr) return missing(name);
-    const auto n = static_cast<std::size_t>(tensor->cols);
-    ELMS_ASSIGN_OR_RETURN(Vector stored, Vector::uninitialized(n));
-    tensor->decode_row(0, stored.data());
-    ELMS_ASSIGN_OR_RETURN(out, Vector::uninitialized(n));
-    for (std::size_t i = 0; i < n; ++i) {
-      out[i] = stored[static_cast<std::size_t>(order.source_index(static_cast<std::int32_t>(i)))];
-    }
+    ELMS_ASSIGN_OR_RETURN(out, provider_.vector(*tensor, order));
     packed_bytes_ += out.size_bytes();
     return {};
   }
@@ -162,8 +152,7 @@ class WeightLoader {
   }
 
   const ModelSource& source_;
-  const elms_kernel_table& kernels_;
-  ThreadPool& pool_;
+  WeightProvider& provider_;
   std::uint64_t packed_bytes_ = 0;
 };
 

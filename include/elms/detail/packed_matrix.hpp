@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <utility>
 
 #include "elms/detail/buffer.hpp"
 #include "elms/detail/kernels.h"
@@ -11,6 +13,21 @@
 
 namespace elms::inline v0::detail {
 
+/// The bytes of all panels of a matrix: of its own, or in a mapped pack cache that outlives it. 64-byte aligned.
+class Panels {
+ public:
+  Panels() = default;
+  Panels(Buffer<std::uint8_t> own) noexcept : own_(std::move(own)) {}                   // NOLINT: panels are bytes
+  Panels(std::span<const std::uint8_t> mapped) noexcept : mapped_(mapped) {}            // NOLINT
+
+  [[nodiscard]] const std::uint8_t* data() const noexcept { return own_.empty() ? mapped_.data() : own_.data(); }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return own_.empty() ? mapped_.size() : own_.size(); }
+
+ private:
+  Buffer<std::uint8_t> own_;
+  std::span<const std::uint8_t> mapped_;
+};
+
 /// Weights [rows, cols] of y = W x. See kernels.h for panels and slices.
 struct PackedMatrix {
   const elms_gemm_kernel* kernel = nullptr;
@@ -18,9 +35,12 @@ struct PackedMatrix {
   std::int32_t rows = 0;
   std::int32_t cols = 0;
   std::size_t panel_stride_bytes = 0;
-  Buffer<std::uint8_t> panels;
+  Panels panels;
 
   [[nodiscard]] std::int32_t n_panels() const noexcept { return (rows + kernel->nr - 1) / kernel->nr; }
+  [[nodiscard]] std::size_t packed_bytes() const noexcept {
+    return static_cast<std::size_t>(n_panels()) * panel_stride_bytes;
+  }
 };
 
 /// How a stored type is computed with: kept where a kernel reads it, otherwise as int8 blocks.
@@ -49,22 +69,28 @@ struct PackedMatrix {
   }
 }
 
+/// A source matrix as it will lie once packed; panels are left empty.
+[[nodiscard]] inline PackedMatrix describe_matrix(const SourceTensor& tensor, const elms_kernel_table& kernels) noexcept {
+  PackedMatrix matrix;
+  matrix.storage = storage_type(tensor.type);
+  matrix.kernel = kernels.gemm[weight_format(matrix.storage)];
+  matrix.rows = static_cast<std::int32_t>(tensor.rows);
+  matrix.cols = static_cast<std::int32_t>(tensor.cols);
+  const auto block_k = static_cast<std::size_t>(matrix.kernel->block_k);
+  matrix.panel_stride_bytes = (tensor.cols + block_k - 1) / block_k * matrix.kernel->block_bytes;
+  return matrix;
+}
+
 /// Packs a whole source matrix with its rows and columns in a new order, in parallel, panel chunk by panel chunk; source
 /// pages are released behind it, so that peak memory holds one copy. Column groups of a quantised type are whole blocks.
 inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceTensor& tensor,
                                         const elms_kernel_table& kernels, const GroupOrder& row_order,
                                         const GroupOrder& column_order, ThreadPool& pool) {
   constexpr std::size_t kChunkBytes = std::size_t{8} << 20;
-  PackedMatrix matrix;
-  matrix.storage = storage_type(tensor.type);
-  matrix.kernel = kernels.gemm[weight_format(matrix.storage)];
-  matrix.rows = static_cast<std::int32_t>(tensor.rows);
-  matrix.cols = static_cast<std::int32_t>(tensor.cols);
+  PackedMatrix matrix = describe_matrix(tensor, kernels);
   const auto nr = static_cast<std::size_t>(matrix.kernel->nr);
-  const auto block_k = static_cast<std::size_t>(matrix.kernel->block_k);
-  matrix.panel_stride_bytes = (tensor.cols + block_k - 1) / block_k * matrix.kernel->block_bytes;
   const auto n_panels = static_cast<std::size_t>(matrix.n_panels());
-  ELMS_ASSIGN_OR_RETURN(matrix.panels, Buffer<std::uint8_t>::uninitialized(n_panels * matrix.panel_stride_bytes));
+  ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized(matrix.packed_bytes()));
 
   const RowConverter converter(tensor, matrix.storage, column_order);
   const std::size_t row_size = converter.out_bytes();
@@ -97,7 +123,7 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
             rows[i] = task_scratch + i * row_size;
           }
         }
-        const elms_pack_args args{rows, matrix.cols, matrix.panels.data() + p * matrix.panel_stride_bytes};
+        const elms_pack_args args{rows, matrix.cols, panels.data() + p * matrix.panel_stride_bytes};
         matrix.kernel->pack(&args);
       }
     });
@@ -108,6 +134,7 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
     }
   }
   source.release(tensor.data);
+  matrix.panels = std::move(panels);
   return matrix;
 }
 
