@@ -48,7 +48,7 @@ Result bench_attention(const elms_kernel_table& table, const Attention& shape, B
   args.q_head_stride = args.out_head_stride = static_cast<std::size_t>(shape.head_dim);
   args.k = kv.data();
   args.v = kv.data() + kv_size;
-  args.kv_stride = static_cast<std::size_t>(shape.head_dim);
+  args.kv_stride_bytes = sizeof(std::uint16_t) * static_cast<std::size_t>(shape.head_dim);
   args.n_rows = shape.n_rows;
   args.n_heads = shape.n_heads;
   args.head_dim = shape.head_dim;

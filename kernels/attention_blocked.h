@@ -8,12 +8,14 @@
  *
  * Ops gives, for one ISA (see avx2/attention_ops.h and neon/attention_ops.h):
  *   kWidth                                             columns that multiply() computes together
- *   widen(f16, n, f32)                                 f16 to f32
+ *   widen_f16(f16, n, f32), widen_q8(int8, scale, n, f32)   values to f32
  *   transpose(rows, stride, n_columns, out)            [kPositions][n_columns] to [n_columns][kPositions]
  *   multiply(a, a_stride, b, b_stride, c, c_stride, rows, columns, depth, accumulate)
  *                                                      c (+)= a * b; columns is a multiple of kWidth
  *   maximum(x, n), at least -FLT_MAX; exp_and_sum(x, n, maximum); scale(x, n, factor)
  *                                                      on rows; n is a multiple of kWidth
+ *
+ * Entries says how the cache keeps a row of head_dim values: F16Entries or Q8Entries.
  */
 #ifndef ELMS_KERNELS_ATTENTION_BLOCKED_H_
 #define ELMS_KERNELS_ATTENTION_BLOCKED_H_
@@ -82,14 +84,38 @@ inline PositionBlock next_positions(const elms_attention_args* args, int32_t* ne
   return block;
 }
 
-/// f16 rows of a block to f32 rows padded with zeros; rows past the block are zeros.
-template <typename Ops>
-void widen_rows(const elms_attention_args* args, const uint16_t* source, const PositionBlock& block,
+struct F16Entries {
+  template <typename Ops>
+  static void widen(const uint8_t* entry, int32_t n, float* out) {
+    Ops::widen_f16(reinterpret_cast<const uint16_t*>(entry), n, out);
+  }
+};
+
+/// See elms_kv_q8_bytes.
+struct Q8Entries {
+  template <typename Ops>
+  static void widen(const uint8_t* entry, int32_t n, float* out) {
+    for (int32_t d = 0; d < n; d += ELMS_QUANT_BLOCK) {
+      const int32_t count = elms_min_i32(ELMS_QUANT_BLOCK, n - d);
+      Ops::widen_q8(reinterpret_cast<const int8_t*>(entry + 2), elms_f32_of_f16(elms_load_u16(entry)), count,
+                    out + d);
+      entry += 2 + count;
+    }
+  }
+};
+
+/// Entries of a block to f32 rows padded with zeros; rows past the block are zeros.
+template <typename Ops, typename Entries>
+void widen_rows(const elms_attention_args* args, const void* source, const PositionBlock& block,
                 int32_t padded_dim, float* rows) {
+  const uint8_t* entries = static_cast<const uint8_t*>(source);
   for (int32_t i = 0; i < kPositions; ++i) {
     float* row = rows + static_cast<size_t>(i) * padded_dim;
     const int32_t n = i < block.count ? args->head_dim : 0;
-    if (n > 0) Ops::widen(source + static_cast<size_t>(block.index[i]) * args->kv_stride, n, row);
+    if (n > 0) {
+      const uint8_t* entry = entries + static_cast<size_t>(block.index[i]) * args->kv_stride_bytes;
+      Entries::template widen<Ops>(entry, n, row);
+    }
     for (int32_t d = n; d < padded_dim; ++d) row[d] = 0.0f;
   }
 }
@@ -121,11 +147,11 @@ void update_softmax(const AttentionScratch& s, int32_t query) {
   s.sum[query] += Ops::exp_and_sum(scores, kPositions, s.maximum[query]);
 }
 
-template <typename Ops>
+template <typename Ops, typename Entries>
 void attend_block(const elms_attention_args* args, const AttentionScratch& s, const PositionBlock& block,
                   int32_t first_query, int32_t n_queries) {
   const int32_t dim = s.padded_dim;
-  widen_rows<Ops>(args, args->k, block, dim, s.values);
+  widen_rows<Ops, Entries>(args, args->k, block, dim, s.values);
   Ops::transpose(s.values, dim, dim, s.keys);
   Ops::multiply(s.queries, dim, s.keys, kPositions, s.scores, kPositions, n_queries, kPositions,
                 args->head_dim, false);
@@ -136,7 +162,7 @@ void attend_block(const elms_attention_args* args, const AttentionScratch& s, co
     if (hides) hide_scores(args, block, own, s.scores + static_cast<size_t>(i) * kPositions);
     update_softmax<Ops>(s, i);
   }
-  widen_rows<Ops>(args, args->v, block, dim, s.values);
+  widen_rows<Ops, Entries>(args, args->v, block, dim, s.values);
   Ops::multiply(s.scores, kPositions, s.values, dim, s.out, dim, n_queries, dim, block.count, true);
 }
 
@@ -167,7 +193,7 @@ inline void store_outputs(const elms_attention_args* args, const AttentionScratc
   }
 }
 
-template <typename Ops>
+template <typename Ops, typename Entries>
 void attention_blocked(const elms_attention_args* args) {
   const AttentionScratch s = divide_scratch(args->scratch, args->head_dim, Ops::kWidth);
   const int32_t n_all = args->n_rows * args->n_heads;
@@ -177,7 +203,7 @@ void attention_blocked(const elms_attention_args* args) {
     const int32_t end = args->first_position + (first + n_queries - 1) / args->n_heads + 1;
     for (int32_t next = 0; next < end;) {
       const PositionBlock block = next_positions(args, &next, end);
-      if (block.count > 0) attend_block<Ops>(args, s, block, first, n_queries);
+      if (block.count > 0) attend_block<Ops, Entries>(args, s, block, first, n_queries);
     }
     store_outputs(args, s, first, n_queries);
   }

@@ -8,6 +8,7 @@
 #define ELMS_DECLARE_VECTOR_KERNELS(isa)                                                                   \
   size_t elms_attention_scratch_floats_##isa(int32_t n_heads, int32_t head_dim, int32_t max_positions);    \
   void elms_attention_f32_f16_##isa(const elms_attention_args* args);                                      \
+  void elms_attention_f32_q8_##isa(const elms_attention_args* args);                                       \
   void elms_rms_norm_f32_##isa(const float* x, const float* weight, int32_t n, float epsilon, float* out); \
   void elms_rope_f32_##isa(float* x, const float* cosine, const float* sine, int32_t n_rot,                \
                            elms_rope_style style);                                                         \
@@ -26,6 +27,7 @@ extern "C" {
 #endif
 
 ELMS_DECLARE_VECTOR_KERNELS(scalar);
+void elms_f32_to_kv_q8_scalar(const float* x, int32_t n, void* out); /* a few hundred values a token: of all tables */
 ELMS_DECLARE_LHS(scalar);
 extern const elms_gemm_kernel elms_gemm_f32_f32_f32_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_f32_f16_1x4_scalar;

@@ -6,9 +6,10 @@
 namespace {
 
 // The kernels that every ISA names alike.
-#define ELMS_VECTOR_KERNELS(isa)                                                              \
-  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_rms_norm_f32_##isa, \
-      elms_rope_f32_##isa, elms_swiglu_f32_##isa, elms_f32_to_f16_##isa, elms_f16_to_f32_##isa
+#define ELMS_VECTOR_KERNELS(isa)                                                             \
+  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa, \
+      elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa, elms_f32_to_f16_##isa, \
+      elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
 
 constexpr elms_kernel_table kScalar = {
     "scalar",

@@ -23,6 +23,7 @@ struct SessionOptions {
   std::int32_t context_tokens = 0;   ///< capacity of the KV cache; 0: what the model was trained for
   std::int32_t batch_tokens = 512;   ///< prefill runs in batches of at most this many tokens
   double width = 1.0;                ///< initial width, see set_width()
+  KvType kv_type = KvType::kF16;     ///< kQ8: about half the memory of the KV cache, at a small loss of precision
   std::shared_ptr<ThreadPool> pool{};  ///< null: the model's
   Probe probe{};                       ///< may be empty
 };
@@ -110,6 +111,7 @@ class Session {
   void set_op_times(OpTimes* times) noexcept { decoder_.set_op_times(times); }
 
   [[nodiscard]] const ElasticModel& model() const noexcept { return *model_; }
+  [[nodiscard]] KvType kv_type() const noexcept { return decoder_.cache().type(); }
   [[nodiscard]] std::size_t kv_bytes() const noexcept { return decoder_.cache().size_bytes(); }
   [[nodiscard]] std::size_t scratch_bytes() const noexcept { return decoder_.scratch_bytes() + logits_.size_bytes(); }
 
@@ -155,7 +157,8 @@ inline Result<Session> Session::create(std::shared_ptr<const ElasticModel> model
   Session session(std::move(model), std::move(pool));
   const ElasticModel& shared = *session.model_;
   const std::int32_t max_batch = std::min(options.batch_tokens, context);
-  ELMS_ASSIGN_OR_RETURN(session.decoder_, detail::Decoder::create(shared, context, max_batch, *session.pool_));
+  ELMS_ASSIGN_OR_RETURN(session.decoder_, detail::Decoder::create(shared, context, max_batch, options.kv_type,
+                                                                         *session.pool_));
   ELMS_ASSIGN_OR_RETURN(session.logits_,
                         detail::Buffer<float>::uninitialized(static_cast<std::size_t>(shared.config().n_vocab)));
   session.context_tokens_ = context;

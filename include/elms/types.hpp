@@ -26,6 +26,12 @@ class CancelToken {
   std::atomic<bool> cancelled_{false};
 };
 
+/// How a session keeps keys and values.
+enum class KvType : std::uint8_t {
+  kF16,  ///< two bytes a value
+  kQ8,   ///< int8 with one f16 scale for every 32 values of a head: a little over one byte a value
+};
+
 /// Storage type of a tensor; values are those of the GGUF file format.
 enum class DType : std::uint32_t {
   kF32 = 0,

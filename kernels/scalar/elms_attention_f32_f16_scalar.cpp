@@ -1,48 +1,10 @@
-// Reference attention: one position at a time, its K and V rows converted once for all heads of the group.
-// Scratch: row[head_dim], then per head the running maximum and the running sum of exponentials.
-#include "kernels/common.h"
-#include "kernels/declarations.h"
+// Reference attention over an f16 KV cache.
+#include "kernels/scalar/attention.h"
 
 namespace {
 
-struct Running {
-  float* maximum;  // [n_heads]
-  float* sum;      // [n_heads]
-};
-
-void convert_row(const uint16_t* source, int32_t head_dim, float* row) {
-  for (int32_t d = 0; d < head_dim; ++d) row[d] = elms_f32_of_f16(source[d]);
-}
-
-/// The weight exp(score - maximum) of a new position. Where the score raises the maximum, what was summed so
-/// far is scaled down to it.
-float weigh_position(float score, int32_t head, int32_t head_dim, float* out, const Running& running) {
-  if (score > running.maximum[head]) {
-    const float scale = expf(running.maximum[head] - score);
-    for (int32_t d = 0; d < head_dim; ++d) out[d] *= scale;
-    running.sum[head] *= scale;
-    running.maximum[head] = score;
-  }
-  const float weight = expf(score - running.maximum[head]);
-  running.sum[head] += weight;
-  return weight;
-}
-
-void attend_position(const elms_attention_args* args, const float* q, float* out, int32_t position,
-                     float* row, float* weights, const Running& running) {
-  const size_t offset = static_cast<size_t>(position) * args->kv_stride;
-  convert_row(args->k + offset, args->head_dim, row);
-  for (int32_t h = 0; h < args->n_heads; ++h) {
-    float score = 0.0f;
-    for (int32_t d = 0; d < args->head_dim; ++d) score += q[h * args->q_head_stride + d] * row[d];
-    weights[h] =
-        weigh_position(score * args->scale, h, args->head_dim, out + h * args->out_head_stride, running);
-  }
-  convert_row(args->v + offset, args->head_dim, row);
-  for (int32_t h = 0; h < args->n_heads; ++h) {
-    float* head_out = out + h * args->out_head_stride;
-    for (int32_t d = 0; d < args->head_dim; ++d) head_out[d] += weights[h] * row[d];
-  }
+void convert_f16(const uint8_t* entry, int32_t head_dim, float* row) {
+  for (int32_t d = 0; d < head_dim; ++d) row[d] = elms_f32_of_f16(elms_load_u16(entry + 2 * d));
 }
 
 }  // namespace
@@ -54,25 +16,5 @@ extern "C" size_t elms_attention_scratch_floats_scalar(int32_t n_heads, int32_t 
 }
 
 extern "C" void elms_attention_f32_f16_scalar(const elms_attention_args* args) {
-  float* row = args->scratch;
-  float* weights = row + args->head_dim;
-  const Running running = {weights + args->n_heads, weights + 2 * static_cast<size_t>(args->n_heads)};
-  for (int32_t r = 0; r < args->n_rows; ++r) {
-    const float* q = args->q + static_cast<size_t>(r) * args->q_row_stride;
-    float* out = args->out + static_cast<size_t>(r) * args->out_row_stride;
-    for (int32_t h = 0; h < args->n_heads; ++h) {
-      running.maximum[h] = -INFINITY;
-      running.sum[h] = 0.0f;
-      memset(out + h * args->out_head_stride, 0, sizeof(float) * static_cast<size_t>(args->head_dim));
-    }
-    const int32_t own = args->first_position + r;
-    for (int32_t p = 0; p <= own; ++p) {
-      if (p != own && args->masked != nullptr && args->masked[p] != 0) continue;
-      attend_position(args, q, out, p, row, weights, running);
-    }
-    for (int32_t h = 0; h < args->n_heads; ++h) {
-      float* head_out = out + h * args->out_head_stride;
-      for (int32_t d = 0; d < args->head_dim; ++d) head_out[d] /= running.sum[h];
-    }
-  }
+  attention_scalar(args, convert_f16);
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "elms/detail/dtype.hpp"
 #include "elms/detail/error.hpp"
@@ -46,6 +47,15 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<double>&
       ->allow_extra_args(false)
       ->option_text("W,W,...");
 }
+
+void add_kv(CLI::App& command, elms::KvType& type) {
+  static const std::map<std::string, elms::KvType> kTypes = {{"f16", elms::KvType::kF16}, {"q8", elms::KvType::kQ8}};
+  command.add_option("--kv", type, "How keys and values are kept: f16, or q8 in about half the memory")
+      ->transform(CLI::CheckedTransformer(kTypes, CLI::ignore_case).description(""))
+      ->option_text("f16|q8 [f16]");
+}
+
+const char* name_of(elms::KvType type) { return type == elms::KvType::kF16 ? "f16" : "q8"; }
 
 CLI::Option* add_type(CLI::App& command, std::string& type) {
   return command.add_option("--type", type, "Type of the weight matrices: f32, f16, bf16, q8_0 or q4_0")

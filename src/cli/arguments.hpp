@@ -23,6 +23,9 @@ void add_json(CLI::App& command, bool& json);
 void add_threads(CLI::App& command, std::size_t& threads);
 /// A comma-separated list of widths.
 void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths, const std::string& description);
+/// --kv f16|q8
+void add_kv(CLI::App& command, elms::KvType& type);
+[[nodiscard]] const char* name_of(elms::KvType type);
 /// --type, by name.
 CLI::Option* add_type(CLI::App& command, std::string& type);
 

@@ -20,6 +20,7 @@ struct PerplexityArguments {
   std::vector<double> widths;
   std::int32_t max_tokens = 0;
   std::int32_t window = offline::PerplexityOptions().window_tokens;
+  elms::KvType kv = elms::KvType::kF16;
   std::size_t threads = 0;
   bool json = false;
 };
@@ -52,6 +53,7 @@ elms::Result<std::vector<Row>> evaluate(const PerplexityArguments& arguments) {
   offline::PerplexityOptions options;
   options.max_tokens = arguments.max_tokens;
   options.window_tokens = arguments.window;
+  options.kv_type = arguments.kv;
   options.progress = bar.callback(interrupt);
   ELMS_ASSIGN_OR_RETURN(const auto results, offline::evaluate_perplexity(model, tokens, distinct, options));
   std::vector<Row> rows;
@@ -118,6 +120,7 @@ void add_eval(CLI::App& app, Action& action) {
   command.add_option("--window", arguments->window, "Tokens that see each other")
       ->check(CLI::Range(2, 1 << 20))
       ->option_text("N [" + std::to_string(arguments->window) + "]");
+  add_kv(command, arguments->kv);
   command.add_option("--svg", arguments->svg, "Write a plot of perplexity against cost")->option_text("FILE");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);

@@ -24,6 +24,7 @@ struct RunOptions {
   WidthChoice choice;
   std::int32_t max_tokens = 128;
   std::int32_t context = 0;
+  elms::KvType kv = elms::KvType::kF16;
   std::size_t threads = 0;
   std::size_t top_logprobs = 0;
   std::vector<std::string> stop;
@@ -82,6 +83,7 @@ struct Outcome {
   int level = 0;
   double cost_share = 1.0;
   std::uint64_t bytes_per_token = 0;
+  std::size_t kv_bytes = 0;
   Json top;
 };
 
@@ -98,9 +100,11 @@ elms::Result<Outcome> generate(const RunOptions& options, std::shared_ptr<const 
 
   elms::SessionOptions session_options;
   ELMS_ASSIGN_OR_RETURN(session_options.context_tokens, context_tokens(options, model->config(), outcome.prompt.size()));
+  session_options.kv_type = options.kv;
   ELMS_ASSIGN_OR_RETURN(elms::Session session, elms::Session::create(model, session_options));
   ELMS_RETURN_IF_ERROR(session.set_level(outcome.level));
   ELMS_ASSIGN_OR_RETURN(elms::Sampler sampler, elms::Sampler::create(options.sampler, model->config().n_vocab));
+  outcome.kv_bytes = session.kv_bytes();
   session.set_sampler(std::move(sampler));
 
   const InterruptGuard interrupt;
@@ -138,6 +142,8 @@ void print_outcome(const RunOptions& options, const elms::ElasticModel& model, c
                {"level", outcome.level},
                {"cost_share", outcome.cost_share},
                {"bytes_per_token", outcome.bytes_per_token},
+               {"kv", name_of(options.kv)},
+               {"kv_bytes", outcome.kv_bytes},
                {"ttft_ms", generated.ttft_ms},
                {"tpot_ms", generated.tpot_ms}};
   if (options.top_logprobs > 0) json["top"] = outcome.top;
@@ -203,6 +209,7 @@ void add_run(CLI::App& app, Action& action) {
   command.add_option("--ctx", options->context, "Tokens that fit into the KV cache (default: what prompt and -n need)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");
+  add_kv(command, options->kv);
   command.add_option("--top-logprobs", options->top_logprobs,
                      "With --json: probabilities of the N best candidates at every generated token")
       ->option_text("N");

@@ -99,6 +99,7 @@ Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const 
 
   SessionOptions session_options;
   session_options.context_tokens = static_cast<std::int32_t>(window_tokens);
+  session_options.kv_type = options.kv_type;
   session_options.pool = options.pool;
   ELMS_ASSIGN_OR_RETURN(Session session, Session::create(model, session_options));
   ThreadPool& pool = options.pool != nullptr ? *options.pool : *model->pool();

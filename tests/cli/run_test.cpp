@@ -29,6 +29,17 @@ TEST_CASE("cli: run reports what it did", "[cli]") {
   CHECK(by_level["width_requested"].is_null());
 }
 
+TEST_CASE("cli: run keeps keys and values in int8 on request", "[cli]") {
+  const auto run = [](const char* kv) {
+    return elms_json({"run", random_model(), "-p", "abc", "-n", "4", "--ctx", "16", "--kv", kv});
+  };
+  const nlohmann::json f16 = run("f16"), q8 = run("q8");
+  CHECK(f16["kv"] == "f16");
+  CHECK(q8["kv"] == "q8");
+  CHECK(q8["kv_bytes"].get<double>() < 0.7 * f16["kv_bytes"].get<double>());
+  CHECK(run_elms({"run", random_model(), "-p", "abc", "--kv", "q4"}).code == 2);
+}
+
 TEST_CASE("cli: the width that was asked for makes a difference", "[cli]") {
   const auto tokens = [](const std::string& width) {
     return elms_json({"run", random_model(), "--prompt", "abc", "-n", "16", "--width", width})["tokens"];

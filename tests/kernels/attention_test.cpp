@@ -1,5 +1,6 @@
 // Attention against a plain one in double.
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "guarded_buffer.hpp"
@@ -17,23 +18,62 @@ struct Shape {
   std::int32_t first_position;
 };
 
+/// How a cache keeps its entries, and the kernels for it.
+struct KvFormat {
+  const char* name;
+  void (*elms_kernel_table::*attention)(const elms_attention_args*);
+  std::size_t (*entry_bytes)(std::int32_t head_dim);
+  void (*store)(const float* x, std::int32_t n, void* entry);
+  float (*value)(const std::uint8_t* entry, std::int32_t d);
+};
+
+constexpr KvFormat kFormats[] = {
+    {"f16", &elms_kernel_table::attention,
+     [](std::int32_t head_dim) { return 2 * static_cast<std::size_t>(head_dim); },
+     [](const float* x, std::int32_t n, void* entry) {
+       for (std::int32_t d = 0; d < n; ++d) static_cast<std::uint16_t*>(entry)[d] = elms_f16_of_f32(x[d]);
+     },
+     [](const std::uint8_t* entry, std::int32_t d) { return elms_f32_of_f16(elms_load_u16(entry + 2 * d)); }},
+    {"q8", &elms_kernel_table::attention_q8, elms_kv_q8_bytes,
+     [](const float* x, std::int32_t n, void* entry) {
+       ::elms_test::runnable_table("scalar")->f32_to_kv_q8(x, n, entry);
+     },
+     [](const std::uint8_t* entry, std::int32_t d) {
+       const std::uint8_t* block = entry + d / 32 * 34;
+       return elms_f32_of_f16(elms_load_u16(block)) * static_cast<float>(static_cast<std::int8_t>(block[2 + d % 32]));
+     }},
+};
+
 /// Everything one call needs, in guarded memory. Rows of a head are further apart than they are long.
 struct AttentionCase {
-  AttentionCase(const elms_kernel_table& kernels, const Shape& s, std::mt19937& rng, float q_size = 1.0f)
-      : shape(s),
+  AttentionCase(const elms_kernel_table& kernels, const KvFormat& kv, const Shape& s, std::mt19937& rng, float q_size = 1.0f)
+      : format(kv),
+        shape(s),
         n_positions(s.first_position + s.n_rows),
         q_head_stride(s.head_dim + 2),
         q_row_stride(s.n_heads * q_head_stride + 1),
-        kv_stride(s.head_dim + 3),
+        kv_stride(kv.entry_bytes(s.head_dim) + 6),
         q((s.n_rows - 1) * q_row_stride + (s.n_heads - 1) * q_head_stride + s.head_dim),
         out(q.size()),
-        k((n_positions - 1) * kv_stride + s.head_dim),
+        k((n_positions - 1) * kv_stride + kv.entry_bytes(s.head_dim)),
         v(k.size()),
         scratch(kernels.attention_scratch_floats(s.n_heads, s.head_dim, n_positions), 64) {
     std::normal_distribution<float> normal;
     for (std::size_t i = 0; i < q.size(); ++i) q[i] = q_size * normal(rng);
-    for (std::size_t i = 0; i < k.size(); ++i) k[i] = elms_f16_of_f32(normal(rng));
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] = elms_f16_of_f32(normal(rng));
+    std::vector<float> row(static_cast<std::size_t>(s.head_dim));
+    for (auto* entries : {&k, &v}) {
+      for (std::int32_t p = 0; p < n_positions; ++p) {
+        for (float& value : row) value = normal(rng);
+        store(*entries, p, row);
+      }
+    }
+  }
+
+  void store(GuardedBuffer<std::uint8_t>& entries, std::int32_t position, const std::vector<float>& row) {
+    format.store(row.data(), shape.head_dim, entries.data() + position * kv_stride);
+  }
+  [[nodiscard]] double value(const GuardedBuffer<std::uint8_t>& entries, std::int32_t position, std::int32_t d) const {
+    return static_cast<double>(format.value(entries.data() + position * kv_stride, d));
   }
 
   void run(const elms_kernel_table& kernels, const std::uint8_t* masked = nullptr) {
@@ -43,7 +83,7 @@ struct AttentionCase {
     args.q_head_stride = q_head_stride;
     args.k = k.data();
     args.v = v.data();
-    args.kv_stride = kv_stride;
+    args.kv_stride_bytes = kv_stride;
     args.n_rows = shape.n_rows;
     args.n_heads = shape.n_heads;
     args.head_dim = shape.head_dim;
@@ -54,7 +94,7 @@ struct AttentionCase {
     args.out_row_stride = q_row_stride;
     args.out_head_stride = q_head_stride;
     args.scratch = scratch.data();
-    kernels.attention(&args);
+    (kernels.*format.attention)(&args);
   }
 
   [[nodiscard]] float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
@@ -69,7 +109,7 @@ struct AttentionCase {
     for (std::int32_t p = 0; p <= own; ++p) {
       double score = 0.0, magnitude = 0.0;
       for (std::int32_t d = 0; d < shape.head_dim; ++d) {
-        const double product = static_cast<double>(query[d]) * elms_f32_of_f16(k[p * kv_stride + d]);
+        const double product = static_cast<double>(query[d]) * value(k, p, d);
         score += product;
         magnitude += std::fabs(product);
       }
@@ -84,12 +124,11 @@ struct AttentionCase {
       const double weight = std::exp(scores[p] - most);
       total += weight;
       for (std::int32_t d = 0; d < shape.head_dim && weight > 0; ++d) {
-        const double value = elms_f32_of_f16(v[p * kv_stride + d]);
-        sum[d] += weight * value;
-        largest_value = std::max(largest_value, std::fabs(value));
+        sum[d] += weight * value(v, p, d);
+        largest_value = std::max(largest_value, std::fabs(value(v, p, d)));
       }
     }
-    for (double& value : sum) value /= total;
+    for (double& x : sum) x /= total;
     // A score's error scales its weight by as much; sums over positions add their own.
     const double epsilon = std::numeric_limits<float>::epsilon();
     *bound = epsilon * largest_value * ((shape.head_dim + 4) * most_magnitude + own + 16);
@@ -117,15 +156,16 @@ struct AttentionCase {
     REQUIRE((out.intact() && scratch.intact()));
   }
 
+  const KvFormat& format;
   Shape shape;
   std::int32_t n_positions;
   std::size_t q_head_stride;
   std::size_t q_row_stride;
-  std::size_t kv_stride;
+  std::size_t kv_stride;  ///< bytes
   GuardedBuffer<float> q;
   GuardedBuffer<float> out;
-  GuardedBuffer<std::uint16_t> k;
-  GuardedBuffer<std::uint16_t> v;
+  GuardedBuffer<std::uint8_t> k;
+  GuardedBuffer<std::uint8_t> v;
   GuardedBuffer<float> scratch;
 };
 
@@ -136,10 +176,12 @@ ELMS_KERNEL_CASE(attention_dims, "attention is right for any head dimension", "[
   for (const std::int32_t head_dim : {1, 2, 7, 8, 9, 16, 20, 40, 64, 80, 96, 128, 256}) {
     for (const Shape& shape :
          {Shape{1, 2, head_dim, 40}, Shape{5, 3, head_dim, 0}, Shape{3, 1, head_dim, 31}}) {
-      INFO("head_dim " << head_dim << " rows " << shape.n_rows);
-      AttentionCase c(kernels, shape, rng);
-      c.run(kernels);
-      c.require_right();
+      for (const KvFormat& format : kFormats) {
+        INFO(format.name << " head_dim " << head_dim << " rows " << shape.n_rows);
+        AttentionCase c(kernels, format, shape, rng);
+        c.run(kernels);
+        c.require_right();
+      }
     }
   }
 }
@@ -150,35 +192,37 @@ ELMS_KERNEL_CASE(attention_rows, "attention is right for any number of rows, hea
   for (const Shape& shape :
        {Shape{1, 1, 16, 0}, Shape{1, 8, 16, 0}, Shape{1, 71, 16, 5}, Shape{64, 1, 8, 0}, Shape{33, 4, 8, 7},
         Shape{17, 8, 8, 100}, Shape{1, 4, 32, 300}, Shape{2, 7, 24, 63}}) {
-    INFO("rows " << shape.n_rows << " heads " << shape.n_heads << " first " << shape.first_position);
-    AttentionCase c(kernels, shape, rng);
-    c.run(kernels);
-    c.require_right();
+    for (const KvFormat& format : kFormats) {
+      INFO(format.name << " rows " << shape.n_rows << " heads " << shape.n_heads << " first " << shape.first_position);
+      AttentionCase c(kernels, format, shape, rng);
+      c.run(kernels);
+      c.require_right();
+    }
   }
 }
 
 ELMS_KERNEL_CASE(attention_masks, "attention leaves masked positions out, never a row's own",
                  "[kernels][attention]") {
   auto rng = make_rng(62);
-  for (const int every : {1, 2, 7, 64}) {  // positions kept: none, every other, all but every 7th, almost all
-    for (const Shape& shape : {Shape{1, 2, 16, 90}, Shape{6, 3, 16, 70}, Shape{40, 1, 8, 0}}) {
-      AttentionCase c(kernels, shape, rng);
-      std::vector<std::uint8_t> masked(static_cast<std::size_t>(c.n_positions), 0);
-      for (std::size_t p = 0; p < masked.size(); p += every) masked[p] = 1;
-      const std::int32_t history = shape.first_position;
-      for (std::int32_t p = 0; p < history; ++p) {  // a missing entry of the cache holds anything
-        if (masked[p] == 0) continue;
-        for (std::int32_t d = 0; d < shape.head_dim; ++d)
-          c.k[p * c.kv_stride + d] = c.v[p * c.kv_stride + d] = 0x7e00;
+  for (const KvFormat& format : kFormats) {
+    for (const int every : {1, 2, 7, 64}) {  // positions kept: none, every other, all but every 7th, almost all
+      for (const Shape& shape : {Shape{1, 2, 16, 90}, Shape{6, 3, 16, 70}, Shape{40, 1, 8, 0}}) {
+        AttentionCase c(kernels, format, shape, rng);
+        std::vector<std::uint8_t> masked(static_cast<std::size_t>(c.n_positions), 0);
+        for (std::size_t p = 0; p < masked.size(); p += every) masked[p] = 1;
+        const auto fill_masked = [&](int byte) {
+          for (std::int32_t p = 0; p < shape.first_position; ++p) {
+            if (masked[p] == 0) continue;
+            std::memset(c.k.data() + p * c.kv_stride, byte, format.entry_bytes(shape.head_dim));
+            std::memset(c.v.data() + p * c.kv_stride, byte, format.entry_bytes(shape.head_dim));
+          }
+        };
+        INFO(format.name << " every " << every << " rows " << shape.n_rows);
+        fill_masked(0xff);  // a missing entry of the cache holds anything: here NaN
+        c.run(kernels, masked.data());
+        fill_masked(0);
+        c.require_right(masked.data());
       }
-      INFO("every " << every << " rows " << shape.n_rows);
-      c.run(kernels, masked.data());
-      for (std::int32_t p = 0; p < history; ++p) {
-        if (masked[p] == 0) continue;
-        for (std::int32_t d = 0; d < shape.head_dim; ++d)
-          c.k[p * c.kv_stride + d] = c.v[p * c.kv_stride + d] = 0;
-      }
-      c.require_right(masked.data());
     }
   }
 }
@@ -186,37 +230,69 @@ ELMS_KERNEL_CASE(attention_masks, "attention leaves masked positions out, never 
 ELMS_KERNEL_CASE(attention_sharp, "attention is stable for scores of any size", "[kernels][attention]") {
   auto rng = make_rng(63);
   for (const float q_size : {0.0f, 1e-20f, 30.0f, 3000.0f}) {
-    AttentionCase c(kernels, {3, 2, 16, 80}, rng, q_size);
-    c.run(kernels);
-    INFO("q size " << q_size);
-    for (std::int32_t i = 0; i < 3 * 2; ++i) {
-      const float* got = c.out.data() + i / 2 * c.q_row_stride + i % 2 * c.q_head_stride;
-      for (int d = 0; d < 16; ++d) REQUIRE(std::isfinite(got[d]));
+    for (const KvFormat& format : kFormats) {
+      AttentionCase c(kernels, format, {3, 2, 16, 80}, rng, q_size);
+      c.run(kernels);
+      INFO(format.name << " q size " << q_size);
+      for (std::int32_t i = 0; i < 3 * 2; ++i) {
+        const float* got = c.out.data() + i / 2 * c.q_row_stride + i % 2 * c.q_head_stride;
+        for (int d = 0; d < 16; ++d) REQUIRE(std::isfinite(got[d]));
+      }
+      if (q_size < 100.0f) c.require_right();
     }
-    if (q_size < 100.0f) c.require_right();
   }
 }
 
 ELMS_KERNEL_CASE(attention_increasing, "attention is right when every position raises the maximum",
                  "[kernels][attention]") {
   auto rng = make_rng(64);
-  AttentionCase c(kernels, {2, 1, 8, 130}, rng);
-  for (std::size_t i = 0; i < c.q.size(); ++i) c.q[i] = 1.0f;
-  for (std::int32_t p = 0; p < c.n_positions; ++p) {
-    for (std::int32_t d = 0; d < 8; ++d)
-      c.k[p * c.kv_stride + d] = elms_f16_of_f32(0.0625f * static_cast<float>(p));
+  for (const KvFormat& format : kFormats) {
+    AttentionCase c(kernels, format, {2, 1, 8, 130}, rng);
+    for (std::size_t i = 0; i < c.q.size(); ++i) c.q[i] = 1.0f;
+    for (std::int32_t p = 0; p < c.n_positions; ++p) {
+      c.store(c.k, p, std::vector<float>(8, 0.0625f * static_cast<float>(p)));
+    }
+    c.run(kernels);
+    c.require_right();
   }
-  c.run(kernels);
-  c.require_right();
 }
 
 ELMS_KERNEL_CASE(attention_nan, "attention does not hide NaN", "[kernels][attention]") {
   auto rng = make_rng(65);
-  AttentionCase c(kernels, {1, 2, 16, 70}, rng);
-  c.q[3] = std::numeric_limits<float>::quiet_NaN();  // head 0
-  c.run(kernels);
-  for (int d = 0; d < 16; ++d) {
-    CHECK(std::isnan(c.out[d]));
-    CHECK(std::isfinite(c.out[c.q_head_stride + d]));
+  for (const KvFormat& format : kFormats) {
+    AttentionCase c(kernels, format, {1, 2, 16, 70}, rng);
+    c.q[3] = std::numeric_limits<float>::quiet_NaN();  // head 0
+    c.run(kernels);
+    for (int d = 0; d < 16; ++d) {
+      CHECK(std::isnan(c.out[d]));
+      CHECK(std::isfinite(c.out[c.q_head_stride + d]));
+    }
+    std::vector<float> row(16, 1.0f);
+    row[5] = std::numeric_limits<float>::infinity();
+    AttentionCase broken(kernels, format, {1, 1, 16, 70}, rng);
+    broken.store(broken.v, 20, row);
+    broken.run(kernels);
+    CHECK_FALSE(std::isfinite(broken.out[5]));
+  }
+}
+
+ELMS_KERNEL_CASE(kv_q8_entries, "an int8 entry keeps values within half a step, and writes no more than its bytes",
+                 "[kernels][attention]") {
+  auto rng = make_rng(66);
+  std::normal_distribution<float> normal;
+  for (const std::int32_t n : {1, 8, 31, 32, 33, 64, 80, 128}) {
+    std::vector<float> x(static_cast<std::size_t>(n));
+    for (float& value : x) value = normal(rng);
+    GuardedBuffer<std::uint8_t> entry(elms_kv_q8_bytes(n)), reference(entry.size());
+    kernels.f32_to_kv_q8(x.data(), n, entry.data());
+    kFormats[1].store(x.data(), n, reference.data());
+    REQUIRE(entry.intact());
+    CHECK(std::memcmp(entry.data(), reference.data(), entry.size()) == 0);
+    for (std::int32_t d = 0; d < n; ++d) {
+      float largest = 0.0f;
+      for (std::int32_t i = d / 32 * 32; i < std::min(n, d / 32 * 32 + 32); ++i) largest = std::max(largest, std::fabs(x[i]));
+      const float step = largest / 127.0f;
+      CHECK(std::fabs(kFormats[1].value(entry.data(), d) - x[d]) <= 0.5f * step + largest / 1024.0f);  // the scale is an f16
+    }
   }
 }

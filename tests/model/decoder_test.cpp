@@ -28,9 +28,12 @@ double relative_error(std::span<const float> actual, const std::vector<double>& 
 }
 
 /// One token after the other at a level for each token; -> the largest error.
-double compare_decoding(const std::string& path, const std::vector<int>& level_of_token, std::uint32_t salt) {
+double compare_decoding(const std::string& path, const std::vector<int>& level_of_token, std::uint32_t salt,
+                        elms::KvType kv_type = elms::KvType::kF16) {
   const auto model = open_model(path);
-  auto session = elms::Session::create(model);
+  elms::SessionOptions options;
+  options.kv_type = kv_type;
+  auto session = elms::Session::create(model, options);
   REQUIRE_OK(session);
   ReferenceDecoder reference(model->source());
   const auto tokens = random_tokens(level_of_token.size(), model->config().n_vocab, salt);
@@ -72,6 +75,32 @@ TEST_CASE("decoder agrees with a plain double implementation for every family at
       CAPTURE(v.architecture, v.n_kv_heads, v.tied_head, v.qkv_bias, level);
       CHECK(compare_decoding(path, std::vector<int>(12, level), 1) < 2e-3);  // the KV cache holds halves
     }
+  }
+}
+
+TEST_CASE("decoder is nearly as right with keys and values in int8, in about half the memory", "[model]") {
+  for (const Variant& v : kVariants) {
+    auto shape = small_shape(v.architecture);
+    shape.n_kv_heads = v.n_kv_heads;
+    shape.tied_head = v.tied_head;
+    shape.qkv_bias = v.qkv_bias;
+    const std::string path = write_model(shape, elms::DType::kF32, "q8_kv.gguf");
+    CAPTURE(v.architecture, v.n_kv_heads, v.tied_head, v.qkv_bias);
+    const std::vector<int> levels = {0, 0, 2, 2, 99, 99, 1, 99, 0, 99, 99, 2};
+    const double halves = compare_decoding(path, levels, 8), bytes = compare_decoding(path, levels, 8, elms::KvType::kQ8);
+    CHECK(bytes < 2e-2);
+    CHECK(bytes > halves);  // it is another cache
+
+    elms::SessionOptions options;
+    options.context_tokens = 10;
+    auto f16 = elms::Session::create(open_model(path), options);
+    options.kv_type = elms::KvType::kQ8;
+    auto q8 = elms::Session::create(open_model(path), options);
+    REQUIRE_OK(f16);
+    REQUIRE_OK(q8);
+    const auto entries = static_cast<std::size_t>(2 * 10 * shape.n_layers * v.n_kv_heads);
+    CHECK(f16->kv_bytes() == entries * 64);
+    CHECK(q8->kv_bytes() == entries * (32 + 2));
   }
 }
 

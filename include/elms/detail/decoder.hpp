@@ -26,7 +26,7 @@ class Decoder {
 
   /// Buffers for batches of up to max_batch tokens in a context of context_tokens.
   [[nodiscard]] static Result<Decoder> create(const ElasticModel& model, std::int32_t context_tokens,
-                                              std::int32_t max_batch, ThreadPool& pool);
+                                              std::int32_t max_batch, KvType kv_type, ThreadPool& pool);
 
   struct Batch {
     std::span<const TokenId> tokens;         ///< 1 .. max_batch, all inside the vocabulary
@@ -70,6 +70,13 @@ class Decoder {
   void attention_block(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m, const Probe* probe);
   void ffn_block(std::size_t layer, const LayerShape& slice, std::int32_t m, const Probe* probe);
   void rotate_and_store(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m) noexcept;
+  void store_entry(const float* values, std::uint8_t* entry) const noexcept {
+    if (cache_.type() == KvType::kF16) {
+      kernels_->f32_to_f16(values, config().head_dim, reinterpret_cast<std::uint16_t*>(entry));
+    } else {
+      kernels_->f32_to_kv_q8(values, config().head_dim, entry);
+    }
+  }
   void attend(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m) noexcept;
 
   [[nodiscard]] const ModelConfig& config() const noexcept { return model_->config(); }
@@ -125,7 +132,7 @@ struct DecoderSizes {
 };
 
 inline Result<Decoder> Decoder::create(const ElasticModel& model, std::int32_t context_tokens, std::int32_t max_batch,
-                                       ThreadPool& pool) {
+                                       KvType kv_type, ThreadPool& pool) {
   const ModelConfig& config = model.config();
   const DecoderSizes sizes(model, max_batch);
   const auto batch = static_cast<std::size_t>(max_batch);
@@ -137,7 +144,7 @@ inline Result<Decoder> Decoder::create(const ElasticModel& model, std::int32_t c
   decoder.pool_ = &pool;
   decoder.max_batch_ = max_batch;
   decoder.context_ = context_tokens;
-  ELMS_ASSIGN_OR_RETURN(decoder.cache_, KvCache::create(config, context_tokens));
+  ELMS_ASSIGN_OR_RETURN(decoder.cache_, KvCache::create(config, context_tokens, kv_type));
   for (std::size_t i = 0; i < half_rot; ++i) {
     const double divisor = config.rope.divisors.empty() ? 1.0 : config.rope.divisors[i];
     const double exponent = -2.0 * static_cast<double>(i) / config.rope.n_rot;
@@ -264,8 +271,8 @@ inline void Decoder::rotate_and_store(std::size_t layer, const LayerShape& slice
     for (std::size_t h = 0; h < n_kv; ++h) {
       float* key = k_.data() + (r * n_kv + h) * hd;
       prepare(key, w.k_norm);
-      kernels_->f32_to_f16(key, config().head_dim, cache_.key(layer, h, position));
-      kernels_->f32_to_f16(v_.data() + (r * n_kv + h) * hd, config().head_dim, cache_.value(layer, h, position));
+      store_entry(key, cache_.key(layer, h, position));
+      store_entry(v_.data() + (r * n_kv + h) * hd, cache_.value(layer, h, position));
     }
   });
 }
@@ -280,6 +287,7 @@ inline void Decoder::attend(std::size_t layer, const LayerShape& slice, std::int
   const std::size_t group_stride = rank_major ? hd : static_cast<std::size_t>(group) * hd;
   const std::size_t row_stride = static_cast<std::size_t>(slice.q_heads) * hd;
   const auto n_positions = static_cast<std::size_t>(first + m);
+  const auto attention = cache_.type() == KvType::kF16 ? kernels_->attention : kernels_->attention_q8;
 
   const bool masked = cache_.incomplete(layer, slice.kv_heads);
   for (std::size_t g = 0; masked && g < n_kv; ++g) {
@@ -300,7 +308,7 @@ inline void Decoder::attend(std::size_t layer, const LayerShape& slice, std::int
       args.q_head_stride = head_stride;
       args.k = cache_.key(layer, g, 0);
       args.v = cache_.value(layer, g, 0);
-      args.kv_stride = cache_.stride();
+      args.kv_stride_bytes = cache_.entry_bytes();
       args.n_rows = std::min(kRowsPerItem, m - row);
       args.n_heads = group;
       args.head_dim = config().head_dim;
@@ -311,7 +319,7 @@ inline void Decoder::attend(std::size_t layer, const LayerShape& slice, std::int
       args.out_row_stride = row_stride;
       args.out_head_stride = head_stride;
       args.scratch = attention_scratch_.data() + task * attention_scratch_floats_;
-      kernels_->attention(&args);
+      attention(&args);
     }
   });
 }

@@ -75,16 +75,23 @@ typedef struct elms_gemm_kernel {
   void (*gemm)(const elms_gemm_args* args); /* any m >= 1; takes the GEMV path itself when m == 1 */
 } elms_gemm_kernel;
 
+/* One entry of a KV cache in int8: head_dim values in blocks of 32 along the head, the last one shorter where head_dim
+ * is no multiple of 32. A block is one f16 scale d and its int8 values q; x = d * q. No alignment is needed. */
+static inline size_t elms_kv_q8_bytes(int32_t head_dim) {
+  return (size_t)head_dim + 2 * (((size_t)head_dim + 31) / 32);
+}
+
 /* Causal attention of the query heads that share one KV head, online softmax.
  * Row r (position first_position + r) attends to positions 0 .. first_position + r whose `masked` byte is 0; its own
- * position is never masked. K and V are f16, [n_positions, head_dim], kv_stride elements between positions. */
+ * position is never masked. K and V are [n_positions, head_dim], f16 or int8 blocks by kernel, kv_stride_bytes between
+ * positions. */
 typedef struct elms_attention_args {
   const float* q; /* [n_rows, n_heads, head_dim] */
   size_t q_row_stride;
   size_t q_head_stride; /* elements */
-  const uint16_t* k;
-  const uint16_t* v;
-  size_t kv_stride; /* elements */
+  const void* k;
+  const void* v;
+  size_t kv_stride_bytes;
   int32_t n_rows;
   int32_t n_heads;
   int32_t head_dim;
@@ -107,7 +114,8 @@ typedef struct elms_kernel_table {
   const elms_gemm_kernel* gemm[ELMS_WEIGHT_FORMAT_COUNT];
 
   size_t (*attention_scratch_floats)(int32_t n_heads, int32_t head_dim, int32_t max_positions);
-  void (*attention)(const elms_attention_args* args);
+  void (*attention)(const elms_attention_args* args);    /* over f16 entries */
+  void (*attention_q8)(const elms_attention_args* args); /* over int8 entries, see elms_kv_q8_bytes */
 
   /* out[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); out may be x. */
   void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
@@ -116,6 +124,7 @@ typedef struct elms_kernel_table {
   /* out[i] = silu(gate[i]) * up[i]; out may be gate or up. */
   void (*swiglu)(const float* gate, const float* up, int32_t n, float* out);
   void (*f32_to_f16)(const float* x, int32_t n, uint16_t* out); /* round to nearest even */
+  void (*f32_to_kv_q8)(const float* x, int32_t n, void* out); /* elms_kv_q8_bytes(n); the same bytes on every ISA */
   void (*f16_to_f32)(const uint16_t* x, int32_t n, float* out);
 } elms_kernel_table;
 

@@ -1,4 +1,4 @@
-// Keys and values of one session, in f16.
+// Keys and values of one session, in f16 or int8 (KvType).
 //
 // KV policy when the width changes. Entries are kept as they were computed: a later token at another width attends to
 // them as they are. With grouped-query attention every KV head exists at every width, so nothing is ever missing. With
@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "elms/detail/buffer.hpp"
+#include "elms/detail/kernels.h"
 #include "elms/model_config.hpp"
+#include "elms/types.hpp"
 
 namespace elms::inline v0::detail {
 
@@ -20,19 +22,21 @@ class KvCache {
  public:
   KvCache() = default;
 
-  [[nodiscard]] static Result<KvCache> create(const ModelConfig& config, std::int32_t context_tokens) {
+  [[nodiscard]] static Result<KvCache> create(const ModelConfig& config, std::int32_t context_tokens, KvType type) {
     KvCache cache;
+    cache.type_ = type;
     cache.context_ = static_cast<std::size_t>(context_tokens);
-    cache.head_dim_ = static_cast<std::size_t>(config.head_dim);
+    cache.entry_bytes_ = type == KvType::kF16 ? static_cast<std::size_t>(config.head_dim) * sizeof(std::uint16_t)
+                                              : elms_kv_q8_bytes(config.head_dim);
     std::size_t n = 0;
     bool heads_may_be_absent = false;
     for (const LayerShape& layer : config.layers) {
       cache.layer_offset_.push_back(n);
-      n += static_cast<std::size_t>(layer.kv_heads) * cache.context_ * cache.head_dim_;
+      n += static_cast<std::size_t>(layer.kv_heads) * cache.context_ * cache.entry_bytes_;
       heads_may_be_absent |= layer.q_heads == layer.kv_heads;
     }
-    ELMS_ASSIGN_OR_RETURN(cache.keys_, Buffer<std::uint16_t>::uninitialized(n));
-    ELMS_ASSIGN_OR_RETURN(cache.values_, Buffer<std::uint16_t>::uninitialized(n));
+    ELMS_ASSIGN_OR_RETURN(cache.keys_, Buffer<std::uint8_t>::uninitialized(n));
+    ELMS_ASSIGN_OR_RETURN(cache.values_, Buffer<std::uint8_t>::uninitialized(n));
     if (heads_may_be_absent) {
       ELMS_ASSIGN_OR_RETURN(cache.heads_at_, Buffer<std::uint16_t>::uninitialized(config.layers.size() * cache.context_));
     }
@@ -40,14 +44,15 @@ class KvCache {
     return cache;
   }
 
-  /// Entry of a head at a position: [head_dim]; positions of a head follow each other.
-  [[nodiscard]] std::uint16_t* key(std::size_t layer, std::size_t head, std::size_t position) noexcept {
+  [[nodiscard]] KvType type() const noexcept { return type_; }
+  /// Entry of a head at a position: head_dim values in entry_bytes(); positions of a head follow each other.
+  [[nodiscard]] std::uint8_t* key(std::size_t layer, std::size_t head, std::size_t position) noexcept {
     return keys_.data() + offset(layer, head, position);
   }
-  [[nodiscard]] std::uint16_t* value(std::size_t layer, std::size_t head, std::size_t position) noexcept {
+  [[nodiscard]] std::uint8_t* value(std::size_t layer, std::size_t head, std::size_t position) noexcept {
     return values_.data() + offset(layer, head, position);
   }
-  [[nodiscard]] std::size_t stride() const noexcept { return head_dim_; }
+  [[nodiscard]] std::size_t entry_bytes() const noexcept { return entry_bytes_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return keys_.size_bytes() + values_.size_bytes(); }
 
   /// Notes that positions [begin, end) of a layer hold the first n_heads heads.
@@ -82,14 +87,15 @@ class KvCache {
   static constexpr std::int32_t kAllHeads = std::numeric_limits<std::int32_t>::max();
 
   [[nodiscard]] std::size_t offset(std::size_t layer, std::size_t head, std::size_t position) const noexcept {
-    return layer_offset_[layer] + (head * context_ + position) * head_dim_;
+    return layer_offset_[layer] + (head * context_ + position) * entry_bytes_;
   }
 
+  KvType type_ = KvType::kF16;
   std::size_t context_ = 0;
-  std::size_t head_dim_ = 0;
+  std::size_t entry_bytes_ = 0;
   std::vector<std::size_t> layer_offset_;
-  Buffer<std::uint16_t> keys_;    ///< per layer [kv_heads, context, head_dim]
-  Buffer<std::uint16_t> values_;  ///< likewise
+  Buffer<std::uint8_t> keys_;    ///< per layer [kv_heads, context] entries
+  Buffer<std::uint8_t> values_;  ///< likewise
   Buffer<std::uint16_t> heads_at_;          ///< [n_layers, context]; empty where heads are never absent
   std::vector<std::int32_t> fewest_heads_;  ///< [n_layers], over all positions held
 };

@@ -15,6 +15,7 @@ namespace elms::inline v0::offline {
 struct PerplexityOptions {
   std::int32_t max_tokens = 0;        ///< of the text; 0: all
   std::int32_t window_tokens = 512;   ///< text is cut into windows that do not see each other, at most the model's context
+  KvType kv_type = KvType::kF16;
   std::shared_ptr<ThreadPool> pool;   ///< null: the model's
   ProgressCallback progress;
 };
