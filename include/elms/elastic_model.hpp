@@ -1,6 +1,7 @@
 // ElasticModel: one copy of the weights that runs at any of its levels.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elms/detail/adapter.hpp"
 #include "elms/detail/cpu.hpp"
 #include "elms/detail/level_table.hpp"
 #include "elms/detail/model_source.hpp"
@@ -32,6 +34,10 @@ struct OpenOptions {
   /// Gives a checkpoint that was never elasticized a ladder of uniform levels in the order in which its units happen to
   /// lie. Speed and memory are then those of an elastic model, answers below full width are not: for benchmarks.
   bool uniform_levels_if_none = false;
+
+  /// Loads the adapters that the file names for its levels (elms.levels.adapters), which recover some of what a narrow
+  /// level lost. Without them levels are the bare slices.
+  bool use_adapters = true;
 
   /// Maps the pack cache (see pack.hpp) instead of packing, where there is one and it is fresh. One that is stale or
   /// damaged is ignored with a warning in the log.
@@ -91,6 +97,16 @@ class ElasticModel {
 
   // For elms itself.
   [[nodiscard]] const detail::ModelWeights& weights() const noexcept { return weights_; }
+  /// Null where the level has none, and for level -1.
+  [[nodiscard]] const detail::LevelAdapter* adapter(int level) const noexcept {
+    const auto i = static_cast<std::size_t>(level);
+    return level < 0 || i >= adapters_.size() || adapters_[i].layers.empty() ? nullptr : &adapters_[i];
+  }
+  [[nodiscard]] std::int32_t max_adapter_rank() const noexcept {
+    std::int32_t rank = 0;
+    for (const detail::LevelAdapter& adapter : adapters_) rank = std::max(rank, adapter.max_rank);
+    return rank;
+  }
   [[nodiscard]] const elms_kernel_table& kernels() const noexcept { return *kernels_; }
   [[nodiscard]] const detail::ModelSource& source() const noexcept { return *source_; }
   [[nodiscard]] const std::optional<detail::ElasticMetadata>& elastic_metadata() const noexcept { return elastic_; }
@@ -99,6 +115,7 @@ class ElasticModel {
   ElasticModel() = default;
   Status init_levels(const OpenOptions& options);
   Status load_weights(const OpenOptions& options);
+  Status load_adapters();
   Status map_weights(const std::string& cache_path);
 
   std::unique_ptr<const detail::ModelSource> source_;
@@ -108,6 +125,7 @@ class ElasticModel {
   detail::ModelWeights weights_;
   std::optional<detail::ElasticMetadata> elastic_;
   std::vector<Level> levels_;
+  std::vector<detail::LevelAdapter> adapters_;  ///< [n_levels], without layers where a level has none; or empty
 
   mutable std::once_flag tokenizer_once_;
   mutable std::shared_ptr<const Tokenizer> tokenizer_;
@@ -125,6 +143,7 @@ inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open(const std:
   }
   ELMS_RETURN_IF_ERROR(model->init_levels(options));
   ELMS_RETURN_IF_ERROR(model->load_weights(options));
+  if (options.use_adapters) ELMS_RETURN_IF_ERROR(model->load_adapters());
   return std::shared_ptr<const ElasticModel>(std::move(model));
 }
 
@@ -141,6 +160,22 @@ inline Status ElasticModel::load_weights(const OpenOptions& options) {
   }
   detail::SourceWeights weights(*source_, *kernels_, *pool_);
   ELMS_ASSIGN_OR_RETURN(weights_, detail::WeightLoader(*source_, weights).load());
+  return {};
+}
+
+/// A level's cost includes its adapter, all of which a token reads; shares are of the full level with its own.
+inline Status ElasticModel::load_adapters() {
+  if (!elastic_.has_value() || elastic_->adapters.empty()) return {};
+  adapters_.resize(levels_.size());
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    if (elastic_->adapters[i].empty()) continue;
+    ELMS_ASSIGN_OR_RETURN(const auto file, detail::GgufFile::open(detail::adapter_path(path(), elastic_->adapters[i])));
+    detail::AdapterLoader loader(file, config(), weights_, levels_[i].layers, *kernels_);
+    ELMS_ASSIGN_OR_RETURN(adapters_[i], loader.load(*pool_));
+    levels_[i].bytes_per_token += adapters_[i].bytes;
+  }
+  const auto full_bytes = static_cast<double>(levels_.back().bytes_per_token);
+  for (Level& level : levels_) level.cost_share = static_cast<double>(level.bytes_per_token) / full_bytes;
   return {};
 }
 

@@ -225,7 +225,7 @@ inline Status Session::prefill(std::span<const TokenId> tokens, const PrefillOpt
 inline Status Session::run_batch(std::span<const TokenId> tokens, const PrefillOptions& options, bool last) {
   const auto m = static_cast<std::int32_t>(tokens.size());
   has_logits_ = false;
-  Status status = decoder_.run_layers({tokens, position_, slices_, cancel_, probe_ ? &probe_ : nullptr});
+  Status status = decoder_.run_layers({tokens, position_, slices_, model_->adapter(level_), cancel_, probe_ ? &probe_ : nullptr});
   if (status.ok()) status = report_rows(m, options);
   if (!status.ok()) {
     decoder_.cache().truncate(static_cast<std::size_t>(position_));

@@ -17,6 +17,7 @@ struct SynthArguments {
   std::string shape, output;
   std::string type = "f32";
   std::uint64_t seed = 1;
+  std::int32_t lora_rank = 0;
   std::size_t threads = 0;
   bool json = false;
 };
@@ -36,7 +37,8 @@ elms::Result<offline::SynthShape> read_shape(const std::string& text) {
 elms::Status synth(const SynthArguments& arguments) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
-  ELMS_ASSIGN_OR_RETURN(const offline::SynthShape shape, read_shape(arguments.shape));
+  ELMS_ASSIGN_OR_RETURN(offline::SynthShape shape, read_shape(arguments.shape));
+  shape.lora_rank = arguments.lora_rank;
   {
     ELMS_ASSIGN_OR_RETURN(const auto pool, elms::ThreadPool::create(arguments.threads));
     const InterruptGuard interrupt;
@@ -53,6 +55,7 @@ elms::Status synth(const SynthArguments& arguments) {
                 {"architecture", shape.architecture},
                 {"type", arguments.type},
                 {"seed", arguments.seed},
+                {"lora_rank", arguments.lora_rank},
                 {"parameters", parameters},
                 {"bytes", written->file_bytes()},
                 {"seconds", seconds}});
@@ -79,6 +82,10 @@ void add_synth(CLI::App& app, Action& action) {
       ->option_text("NAME|JSON");
   add_type(command, arguments->type)->option_text("TYPE [f32]");
   command.add_option("--seed", arguments->seed, "The same seed gives the same file")->option_text("N [1]");
+  command.add_option("--lora-rank", arguments->lora_rank,
+                     "Give every level a random adapter of this rank, in files beside the model")
+      ->check(CLI::Range(0, 1024))
+      ->option_text("R [0]");
   command.add_option("-o,--output", arguments->output, "GGUF file to write")->required()->option_text("FILE");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);

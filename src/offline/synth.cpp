@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "elms/detail/adapter.hpp"
 #include "elms/detail/buffer.hpp"
 #include "elms/detail/elastic_metadata.hpp"
 #include "elms/detail/error.hpp"
@@ -128,7 +129,18 @@ void write_config(detail::GgufWriter& writer, const ModelConfig& config, DType t
   writer.set(key("rope.freq_base"), config.rope.theta);
 }
 
-void write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType type) {
+/// The name, without folder, of the adapter of a level.
+std::string adapter_name(const std::string& output, std::size_t level) {
+  std::string name = output.substr(output.find_last_of("/\\") + 1);
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  return detail::concat(name, ".level", level, ".lora.gguf");
+}
+
+using Slices = std::vector<LayerShape>;
+
+/// Writes the levels, and which files their adapters are in. Returns the slices of every level.
+std::vector<Slices> write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType type, const std::string& output,
+                                 bool has_adapters) {
   const detail::LayerTypes types{type, type, type, type, type, type, type};
   const detail::CostModel cost(config, {config.layers.size(), types}, type, type);
   const bool quantised = detail::dtype_info(type).block_elems > 1;
@@ -136,10 +148,12 @@ void write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType t
   const std::vector<double> targets = detail::default_cost_targets();
   detail::ElasticMetadata metadata;
   for (Level& level : detail::uniform_levels(cost, config, targets, rules)) {
+    if (has_adapters) metadata.adapters.push_back(adapter_name(output, metadata.levels.size()));
     metadata.cost_shares.push_back(static_cast<float>(level.cost_share));
     metadata.levels.push_back(std::move(level.layers));
   }
   detail::write_elastic_metadata(writer, metadata, rules);
+  return metadata.levels;
 }
 
 Status declare(detail::GgufWriter& writer, const std::vector<SynthTensor>& tensors) {
@@ -149,6 +163,51 @@ Status declare(detail::GgufWriter& writer, const std::vector<SynthTensor>& tenso
     ELMS_RETURN_IF_ERROR(writer.add_tensor(tensor.name, tensor.type, std::span(dims).first(n_dims)));
   }
   return {};
+}
+
+/// Updates that change a matrix's outputs, of about the size of its inputs, by a few percent.
+std::vector<SynthTensor> adapter_tensors(const ModelConfig& config, const Slices& slices, std::int32_t rank, DType type) {
+  std::vector<SynthTensor> tensors;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    const auto add = [&](std::string_view name, std::int32_t k, std::int32_t n) {
+      const std::string full = detail::concat("blk.", i, ".", name, ".weight.lora_");
+      const auto r = static_cast<std::uint64_t>(rank);
+      tensors.push_back({full + "a", type, static_cast<std::uint64_t>(k), r, 0.0f, 1.0f / std::sqrt(static_cast<float>(k))});
+      tensors.push_back({full + "b", type, r, static_cast<std::uint64_t>(n), 0.0f, 0.05f / std::sqrt(static_cast<float>(rank))});
+    };
+    const std::int32_t d = config.d_model, q = slices[i].q_heads * config.head_dim, kv = slices[i].kv_heads * config.head_dim;
+    add("attn_q", d, q);
+    add("attn_k", d, kv);
+    add("attn_v", d, kv);
+    add("attn_output", q, d);
+    add("ffn_gate", d, slices[i].ff);
+    add("ffn_up", d, slices[i].ff);
+    add("ffn_down", slices[i].ff, d);
+  }
+  return tensors;
+}
+
+/// The adapter of one level, with an alpha of twice the rank.
+Status write_adapter(const ModelConfig& config, const Slices& slices, std::int32_t rank, DType type, std::uint64_t seed,
+                     const std::string& path, ThreadPool& pool, ProgressMeter& meter) {
+  const std::vector<SynthTensor> tensors = adapter_tensors(config, slices, rank, type == DType::kF32 ? type : DType::kF16);
+  detail::GgufWriter writer;
+  writer.set("general.architecture", config.architecture);
+  writer.set("general.type", "adapter");
+  writer.set("adapter.type", "lora");
+  writer.set("adapter.lora.alpha", 2.0f * static_cast<float>(rank));
+  std::vector<float> bias(slices.size() * static_cast<std::size_t>(config.d_model));
+  for (const char* key : {"elms.adapter.bias.attn_output", "elms.adapter.bias.ffn_down"}) {
+    draw_row(mixed(++seed), bias.size(), 0.0f, 0.02f, bias.data());
+    writer.set(key, std::span<const float>(bias));
+  }
+  ELMS_RETURN_IF_ERROR(declare(writer, tensors));
+  std::uint64_t total = 0;
+  for (const SynthTensor& tensor : tensors) total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
+  TensorStreamer streamer(writer, pool, meter, total);
+  ELMS_RETURN_IF_ERROR(writer.begin(path));
+  for (const SynthTensor& tensor : tensors) ELMS_RETURN_IF_ERROR(streamer.write(tensor, mixed(++seed)));
+  return writer.finish();
 }
 
 }  // namespace
@@ -228,7 +287,7 @@ Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const
   detail::GgufWriter writer;
   write_config(writer, config, type);
   write_synth_vocabulary(writer, config.n_vocab);
-  write_levels(writer, config, type);
+  const std::vector<Slices> levels = write_levels(writer, config, type, output, shape.lora_rank > 0);
   ELMS_RETURN_IF_ERROR(declare(writer, tensors));
 
   if (pool == nullptr) {
@@ -242,7 +301,12 @@ Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     ELMS_RETURN_IF_ERROR(streamer.write(tensors[i], mixed(mixed(seed) + i)));
   }
-  return writer.finish();
+  ELMS_RETURN_IF_ERROR(writer.finish());
+  for (std::size_t level = 0; shape.lora_rank > 0 && level < levels.size(); ++level) {
+    const std::string path = detail::adapter_path(output, adapter_name(output, level));
+    ELMS_RETURN_IF_ERROR(write_adapter(config, levels[level], shape.lora_rank, type, mixed(seed + level + 1), path, *pool, meter));
+  }
+  return {};
 }
 
 }  // namespace elms::inline v0::offline

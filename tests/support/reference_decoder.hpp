@@ -33,8 +33,14 @@ class ReferenceDecoder {
     return product(matrix(config_.tied_head ? "token_embd.weight" : "output.weight"), h);
   }
 
- private:
   using Matrix = std::vector<Row>;
+  /// A tensor in double, to be changed before it is used; one that the source lacks may be given its rows.
+  Matrix& editable(const std::string& name) {
+    matrix(name);
+    return matrices_[name];
+  }
+
+ private:
   struct Entry {
     Matrix k, v;  ///< [kv_heads of that step][head_dim]
   };
@@ -152,7 +158,10 @@ class ReferenceDecoder {
     const Row gate = product(matrix(blk + "ffn_gate.weight"), x), up = product(matrix(blk + "ffn_up.weight"), x);
     Row active;
     for (std::size_t i = 0; i < static_cast<std::size_t>(ff); ++i) active.push_back(gate[i] / (1 + std::exp(-gate[i])) * up[i]);
-    return product(matrix(blk + "ffn_down.weight"), active);
+    Row out = product(matrix(blk + "ffn_down.weight"), active);
+    const Row bias = vector(blk + "ffn_down.bias");
+    if (!bias.empty()) add(out, bias);
+    return out;
   }
 
   const elms::detail::ModelSource& source_;

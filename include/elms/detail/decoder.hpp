@@ -32,6 +32,7 @@ class Decoder {
     std::span<const TokenId> tokens;         ///< 1 .. max_batch, all inside the vocabulary
     std::int32_t first_position = 0;
     std::span<const LayerShape> slices;      ///< [n_layers]
+    const LevelAdapter* adapter = nullptr;   ///< of the level whose slices these are
     const CancelToken* cancel = nullptr;
     const Probe* probe = nullptr;
   };
@@ -67,8 +68,20 @@ class Decoder {
   }
 
   void normalise(const Vector& weight, std::int32_t m) noexcept;
-  void attention_block(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m, const Probe* probe);
-  void ffn_block(std::size_t layer, const LayerShape& slice, std::int32_t m, const Probe* probe);
+  void attention_block(std::size_t layer, const LayerShape& slice, const LayerAdapter* adapter, std::int32_t first,
+                       std::int32_t m, const Probe* probe);
+  void ffn_block(std::size_t layer, const LayerShape& slice, const LayerAdapter* adapter, std::int32_t m, const Probe* probe);
+
+  /// Members of a layer's adapter as products take them: null without an adapter, or where it has no such member.
+  [[nodiscard]] static const LowRank* update_of(const LayerAdapter* adapter, LowRank LayerAdapter::*member) noexcept {
+    return adapter == nullptr || (adapter->*member).rank == 0 ? nullptr : &(adapter->*member);
+  }
+  [[nodiscard]] static const float* bias_of(const LayerAdapter* adapter, Vector LayerAdapter::*member, const float* own) noexcept {
+    return adapter == nullptr || (adapter->*member).empty() ? own : (adapter->*member).data();
+  }
+  [[nodiscard]] Projection projection_of(const LayerAdapter* adapter, AdapterGroup LayerAdapter::*group) noexcept {
+    return {adapter == nullptr ? nullptr : &(adapter->*group), projected_.data()};
+  }
   void rotate_and_store(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m) noexcept;
   void store_entry(const float* values, std::uint8_t* entry) const noexcept {
     if (cache_.type() == KvType::kF16) {
@@ -97,6 +110,7 @@ class Decoder {
   Buffer<float> q_, k_, v_;          ///< [max_batch, heads * head_dim] of the slice, densely
   Buffer<float> attended_;           ///< [max_batch, q_heads * head_dim]
   Buffer<float> gate_, up_;          ///< [max_batch, ff]
+  Buffer<float> projected_;          ///< [max_batch, largest rank of a level's adapter]
   Buffer<float> cosine_, sine_;      ///< [max_batch, n_rot / 2]
   Buffer<std::uint8_t> lhs_;
   Buffer<std::uint8_t> masks_;              ///< [kv_heads, context], only where heads may be absent
@@ -163,6 +177,7 @@ inline Result<Decoder> Decoder::create(const ElasticModel& model, std::int32_t c
   ELMS_RETURN_IF_ERROR(take(decoder.attended_, batch * sizes.q));
   ELMS_RETURN_IF_ERROR(take(decoder.gate_, batch * sizes.ff));
   ELMS_RETURN_IF_ERROR(take(decoder.up_, batch * sizes.ff));
+  ELMS_RETURN_IF_ERROR(take(decoder.projected_, batch * static_cast<std::size_t>(model.max_adapter_rank())));
   ELMS_RETURN_IF_ERROR(take(decoder.cosine_, batch * half_rot));
   ELMS_RETURN_IF_ERROR(take(decoder.sine_, batch * half_rot));
   ELMS_ASSIGN_OR_RETURN(decoder.lhs_, Buffer<std::uint8_t>::uninitialized(sizes.lhs));
@@ -192,8 +207,9 @@ inline Status Decoder::run_layers(const Batch& batch) {
       (*batch.probe)(ProbePoint::kLayerInput, static_cast<std::int32_t>(layer),
                      {hidden_.data(), static_cast<std::size_t>(m) * d_model()}, m, config().d_model);
     }
-    attention_block(layer, batch.slices[layer], batch.first_position, m, batch.probe);
-    ffn_block(layer, batch.slices[layer], m, batch.probe);
+    const LayerAdapter* adapter = batch.adapter == nullptr ? nullptr : &batch.adapter->layers[layer];
+    attention_block(layer, batch.slices[layer], adapter, batch.first_position, m, batch.probe);
+    ffn_block(layer, batch.slices[layer], adapter, m, batch.probe);
   }
   return {};
 }
@@ -226,17 +242,21 @@ inline void Decoder::normalise(const Vector& weight, std::int32_t m) noexcept {
   clock_.lap(Op::kNorm);
 }
 
-inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m,
-                                     const Probe* probe) {
+inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice, const LayerAdapter* adapter,
+                                     std::int32_t first, std::int32_t m, const Probe* probe) {
   const LayerWeights& w = model_->weights().layers[layer];
   const std::int32_t q_cols = slice.q_heads * config().head_dim;
   const std::int32_t kv_cols = slice.kv_heads * config().head_dim;
   normalise(w.attn_norm, m);
-  const auto product = [&](const PackedMatrix& weights, std::int32_t n, const Vector& bias, Buffer<float>& dst) {
-    return Product{&weights, n, config().d_model, bias.data(), dst.data(), static_cast<std::size_t>(n), false};
+  const auto product = [&](const PackedMatrix& weights, std::int32_t n, const Vector& bias, Buffer<float>& dst,
+                           LowRank LayerAdapter::*update) {
+    return Product{&weights,   n, config().d_model, bias.data(), dst.data(), static_cast<std::size_t>(n), false,
+                   update_of(adapter, update)};
   };
-  const Product qkv[] = {product(w.wq, q_cols, w.bq, q_), product(w.wk, kv_cols, w.bk, k_), product(w.wv, kv_cols, w.bv, v_)};
-  multiply(normed_.data(), d_model(), m, qkv, lhs_.data(), *pool_, clock_, Op::kQkv);
+  const Product qkv[] = {product(w.wq, q_cols, w.bq, q_, &LayerAdapter::q), product(w.wk, kv_cols, w.bk, k_, &LayerAdapter::k),
+                         product(w.wv, kv_cols, w.bv, v_, &LayerAdapter::v)};
+  multiply(normed_.data(), d_model(), m, qkv, lhs_.data(), *pool_, clock_, Op::kQkv,
+           projection_of(adapter, &LayerAdapter::attn_in));
   rotate_and_store(layer, slice, first, m);
   clock_.lap(Op::kRopeStore);
   attend(layer, slice, first, m);
@@ -245,8 +265,10 @@ inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice,
     (*probe)(ProbePoint::kAttentionOutput, static_cast<std::int32_t>(layer),
              {attended_.data(), static_cast<std::size_t>(m) * static_cast<std::size_t>(q_cols)}, m, q_cols);
   }
-  const Product out[] = {{&w.wo, config().d_model, q_cols, w.bo.data(), hidden_.data(), d_model(), true}};
-  multiply(attended_.data(), static_cast<std::size_t>(q_cols), m, out, lhs_.data(), *pool_, clock_, Op::kWo);
+  const Product out[] = {{&w.wo, config().d_model, q_cols, bias_of(adapter, &LayerAdapter::o_bias, w.bo.data()),
+                          hidden_.data(), d_model(), true, update_of(adapter, &LayerAdapter::o)}};
+  multiply(attended_.data(), static_cast<std::size_t>(q_cols), m, out, lhs_.data(), *pool_, clock_, Op::kWo,
+           projection_of(adapter, &LayerAdapter::attn_out));
 }
 
 /// Per-head norms, rotation, and keys and values into the cache; a row at a time.
@@ -324,25 +346,29 @@ inline void Decoder::attend(std::size_t layer, const LayerShape& slice, std::int
   });
 }
 
-inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, std::int32_t m, const Probe* probe) {
+inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const LayerAdapter* adapter, std::int32_t m,
+                               const Probe* probe) {
   const LayerWeights& w = model_->weights().layers[layer];
   const auto ff = static_cast<std::size_t>(slice.ff);
   normalise(w.ffn_norm, m);
-  const Product gate{&w.gate, slice.ff, config().d_model, nullptr, gate_.data(), ff, false};
-  const Product up{&w.up, slice.ff, config().d_model, nullptr, up_.data(), ff, false};
-  if (w.gate.kernel == w.up.kernel) {
+  const Product gate{&w.gate, slice.ff, config().d_model, nullptr, gate_.data(), ff, false,
+                     update_of(adapter, &LayerAdapter::gate)};
+  const Product up{&w.up, slice.ff, config().d_model, nullptr, up_.data(), ff, false,
+                   update_of(adapter, &LayerAdapter::up)};
+  const Projection projection = projection_of(adapter, &LayerAdapter::ffn_in);
+  if (w.gate.kernel == w.up.kernel && unit_outputs(gate) == unit_outputs(up)) {
     // Both products of a range of units, then their SwiGLU while it is in cache.
-    const Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_);
+    const Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_,
+                                projection);
     clock_.lap(Op::kQuantise);
-    const std::int32_t n_panels = panel_count(gate);
-    const PanelSplit split(n_panels, 2 * mac_count(gate, m), *pool_);
-    const std::int32_t nr = w.gate.kernel->nr;
+    const std::int32_t n_units = unit_count(gate), unit = unit_outputs(gate);
+    const UnitSplit split(n_units, 2 * mac_count(gate, m), *pool_);
     pool_->parallel_for(split.n_tasks, [&](std::size_t task) {
-      const std::int32_t begin = static_cast<std::int32_t>(task) * split.panels_per_task;
-      const std::int32_t end = std::min(n_panels, begin + split.panels_per_task);
-      run_panels(gate, lhs, begin, end);
-      run_panels(up, lhs, begin, end);
-      const std::int32_t first = begin * nr, n = std::min(slice.ff, end * nr) - first;
+      const std::int32_t begin = static_cast<std::int32_t>(task) * split.units_per_task;
+      const std::int32_t end = std::min(n_units, begin + split.units_per_task);
+      run_units(gate, lhs, begin, end);
+      run_units(up, lhs, begin, end);
+      const std::int32_t first = begin * unit, n = std::min(slice.ff, end * unit) - first;
       for (std::size_t r = 0; r < static_cast<std::size_t>(m); ++r) {
         float* row = gate_.data() + r * ff + first;
         kernels_->swiglu(row, up_.data() + r * ff + first, n, row);
@@ -351,7 +377,7 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, std::
     clock_.lap(Op::kGateUp);
   } else {
     const Product both[] = {gate, up};
-    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp);
+    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp, projection);
     for_each_row(m, [&](std::size_t r) {
       kernels_->swiglu(gate_.data() + r * ff, up_.data() + r * ff, slice.ff, gate_.data() + r * ff);
     });
@@ -361,8 +387,10 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, std::
     (*probe)(ProbePoint::kFfnActivation, static_cast<std::int32_t>(layer),
              {gate_.data(), static_cast<std::size_t>(m) * ff}, m, slice.ff);
   }
-  const Product down[] = {{&w.down, config().d_model, slice.ff, nullptr, hidden_.data(), d_model(), true}};
-  multiply(gate_.data(), ff, m, down, lhs_.data(), *pool_, clock_, Op::kDown);
+  const Product down[] = {{&w.down, config().d_model, slice.ff, bias_of(adapter, &LayerAdapter::down_bias, nullptr),
+                           hidden_.data(), d_model(), true, update_of(adapter, &LayerAdapter::down)}};
+  multiply(gate_.data(), ff, m, down, lhs_.data(), *pool_, clock_, Op::kDown,
+           projection_of(adapter, &LayerAdapter::ffn_out));
 }
 
 inline void Decoder::normalise_row(std::int32_t row, float* out) const noexcept {
@@ -381,7 +409,7 @@ inline void Decoder::logits(std::int32_t begin, std::int32_t n, float* out) noex
 
 inline std::size_t Decoder::scratch_bytes() const noexcept {
   std::size_t n = lhs_.size_bytes() + masks_.size_bytes();
-  for (const Buffer<float>* buffer : {&hidden_, &normed_, &q_, &k_, &v_, &attended_, &gate_, &up_, &cosine_, &sine_, &attention_scratch_}) {
+  for (const Buffer<float>* buffer : {&hidden_, &normed_, &q_, &k_, &v_, &attended_, &gate_, &up_, &projected_, &cosine_, &sine_, &attention_scratch_}) {
     n += buffer->size_bytes();
   }
   return n;

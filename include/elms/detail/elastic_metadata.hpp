@@ -11,6 +11,7 @@
 //   elms.levels.query_heads      i32[]    [n_levels, n_layers], row-major
 //   elms.levels.kv_heads         i32[]    [n_levels, n_layers]
 //   elms.levels.ffn_units        i32[]    [n_levels, n_layers]
+//   elms.levels.adapters         string[] file of each level's adapter, beside the model; "" for none (detail/adapter.hpp)
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct ElasticMetadata {
   std::vector<std::int32_t> head_order, ffn_order;
   std::vector<std::vector<LayerShape>> levels;  ///< ascending
   std::vector<float> cost_shares;               ///< as written by the tool that made the file
+  std::vector<std::string> adapters;            ///< [n_levels] names of files, "" for none; empty: none at all
 };
 
 namespace elastic_keys {
@@ -47,6 +49,7 @@ inline constexpr std::string_view kCostShares = "elms.levels.cost_share";
 inline constexpr std::string_view kLevelQueryHeads = "elms.levels.query_heads";
 inline constexpr std::string_view kLevelKvHeads = "elms.levels.kv_heads";
 inline constexpr std::string_view kLevelFfnUnits = "elms.levels.ffn_units";
+inline constexpr std::string_view kLevelAdapters = "elms.levels.adapters";
 }  // namespace elastic_keys
 
 /// Reads per-layer counts [n_levels, n_layers].
@@ -128,6 +131,19 @@ inline Result<std::optional<ElasticMetadata>> read_elastic_metadata(const GgufFi
   if (file.find(elastic_keys::kMethod) != nullptr) {
     ELMS_ASSIGN_OR_RETURN(metadata.importance_method, file.string(elastic_keys::kMethod));
   }
+  if (file.find(elastic_keys::kLevelAdapters) != nullptr) {
+    ELMS_ASSIGN_OR_RETURN(const std::vector<std::string_view> names, file.strings(elastic_keys::kLevelAdapters));
+    if (names.size() != metadata.levels.size()) {
+      return malformed(file.name(), ": ", elastic_keys::kLevelAdapters, ": ", names.size(), " names for ",
+                       metadata.levels.size(), " levels");
+    }
+    for (const std::string_view name : names) {
+      if (name.find_first_of("/\\") != std::string_view::npos || name.find('\0') != std::string_view::npos) {
+        return malformed(file.name(), ": ", elastic_keys::kLevelAdapters, ": ", name, " is no name of a file beside the model");
+      }
+      metadata.adapters.emplace_back(name);
+    }
+  }
   return std::optional<ElasticMetadata>(std::move(metadata));
 }
 
@@ -152,6 +168,10 @@ inline void write_elastic_metadata(GgufWriter& writer, const ElasticMetadata& me
   writer.set(elastic_keys::kLevelQueryHeads, std::span<const std::int32_t>(q));
   writer.set(elastic_keys::kLevelKvHeads, std::span<const std::int32_t>(kv));
   writer.set(elastic_keys::kLevelFfnUnits, std::span<const std::int32_t>(ff));
+  if (!metadata.adapters.empty()) {
+    const std::vector<std::string_view> names(metadata.adapters.begin(), metadata.adapters.end());
+    writer.set(elastic_keys::kLevelAdapters, std::span<const std::string_view>(names));
+  }
 }
 
 }  // namespace elms::inline v0::detail

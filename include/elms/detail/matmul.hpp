@@ -5,13 +5,14 @@
 #include <cstdint>
 #include <span>
 
+#include "elms/detail/adapter.hpp"
 #include "elms/detail/op_clock.hpp"
 #include "elms/detail/packed_matrix.hpp"
 #include "elms/thread_pool.hpp"
 
 namespace elms::inline v0::detail {
 
-/// dst[m, n] (+)= x[m, k] * weights[0..n, 0..k]^T + bias.
+/// dst[m, n] (+)= x[m, k] * weights[0..n, 0..k]^T + bias, + B (A x) where there is a low-rank update.
 struct Product {
   const PackedMatrix* weights = nullptr;
   std::int32_t n = 0;
@@ -20,6 +21,7 @@ struct Product {
   float* dst = nullptr;
   std::size_t dst_stride = 0;  ///< elements
   bool accumulate = false;
+  const LowRank* update = nullptr;  ///< B; A x comes with the left-hand side
 };
 
 /// A batch of activations as kernels take it: plain rows, or quantised into a buffer of the session.
@@ -27,6 +29,32 @@ struct Lhs {
   const void* data = nullptr;
   std::size_t stride_bytes = 0;
   std::int32_t m = 0;
+  const float* projected = nullptr;  ///< A x, [m, projected_rank]; null without updates
+  std::int32_t projected_rank = 0;
+};
+
+/// A x of all updates of one input, computed while rows of x are prepared.
+struct Projection {
+  const AdapterGroup* group = nullptr;  ///< may be null or of rank 0: none
+  float* out = nullptr;                 ///< [m, rank]
+
+  [[nodiscard]] bool empty() const noexcept { return group == nullptr || group->rank == 0; }
+
+  /// Rows [begin, end) of x.
+  void run(const float* x, std::size_t x_stride, std::int32_t k, std::int32_t begin, std::int32_t end) const noexcept {
+    const auto rank = static_cast<std::size_t>(group->rank);
+    elms_gemm_args args{};
+    args.lhs = x + static_cast<std::size_t>(begin) * x_stride;
+    args.lhs_stride_bytes = x_stride * sizeof(float);
+    args.panels = group->a.panels.data();
+    args.panel_stride_bytes = group->a.panel_stride_bytes;
+    args.m = end - begin;
+    args.n = group->rank;
+    args.k = k;
+    args.dst = out + static_cast<std::size_t>(begin) * rank;
+    args.dst_stride = rank;
+    group->a.kernel->gemm(&args);
+  }
 };
 
 [[nodiscard]] inline std::size_t lhs_bytes(const elms_gemm_kernel& kernel, std::int32_t m, std::int32_t k) noexcept {
@@ -35,28 +63,64 @@ struct Lhs {
 
 /// x [m, k] (rows x_stride elements apart) in the form that `kernel` takes; `scratch` has lhs_bytes(kernel, m, k).
 inline Lhs prepare_lhs(const elms_gemm_kernel& kernel, const float* x, std::size_t x_stride, std::int32_t m, std::int32_t k,
-                       std::uint8_t* scratch, ThreadPool& pool) noexcept {
-  if (kernel.prepare_lhs == nullptr) return {x, x_stride * sizeof(float), m};
+                       std::uint8_t* scratch, ThreadPool& pool, const Projection& projection = {}) noexcept {
+  const bool quantises = kernel.prepare_lhs != nullptr;
+  Lhs lhs = quantises ? Lhs{scratch, 0, m} : Lhs{x, x_stride * sizeof(float), m};
+  if (!projection.empty()) {
+    lhs.projected = projection.out;
+    lhs.projected_rank = projection.group->rank;
+  } else if (!quantises) {
+    return lhs;
+  }
   constexpr std::int32_t kRowsPerTask = 32;  // a multiple of every mr in use
   const std::int32_t step = (kRowsPerTask + kernel.mr - 1) / kernel.mr * kernel.mr;
   pool.parallel_for(static_cast<std::size_t>((m + step - 1) / step), [&](std::size_t task) {
     const std::int32_t begin = static_cast<std::int32_t>(task) * step;
-    kernel.prepare_lhs(x, x_stride, m, k, begin, std::min(m, begin + step), scratch);
+    const std::int32_t end = std::min(m, begin + step);
+    if (quantises) kernel.prepare_lhs(x, x_stride, m, k, begin, end, scratch);
+    if (!projection.empty()) projection.run(x, x_stride, k, begin, end);
   });
-  return {scratch, 0, m};
+  return lhs;
 }
 
-/// Panels [begin, end) of one product.
-inline void run_panels(const Product& product, const Lhs& lhs, std::int32_t begin, std::int32_t end) noexcept {
+/// Outputs that no task divides: whole panels of the weights and of the update. Both are powers of two.
+[[nodiscard]] inline std::int32_t unit_outputs(const Product& product) noexcept {
+  const std::int32_t nr = product.weights->kernel->nr;
+  return product.update == nullptr ? nr : std::max(nr, product.update->b.kernel->nr);
+}
+
+[[nodiscard]] inline std::int32_t unit_count(const Product& product) noexcept {
+  return (product.n + unit_outputs(product) - 1) / unit_outputs(product);
+}
+
+/// dst[:, first .. first + n) += B (A x): the outputs were just written.
+inline void add_update(const Product& product, const Lhs& lhs, std::int32_t first, std::int32_t n) noexcept {
+  const LowRank& update = *product.update;
+  elms_gemm_args args{};
+  args.lhs = lhs.projected + update.offset;
+  args.lhs_stride_bytes = static_cast<std::size_t>(lhs.projected_rank) * sizeof(float);
+  args.panels = update.b.panels.data() + static_cast<std::size_t>(first / update.b.kernel->nr) * update.b.panel_stride_bytes;
+  args.panel_stride_bytes = update.b.panel_stride_bytes;
+  args.m = lhs.m;
+  args.n = n;
+  args.k = update.rank;
+  args.dst = product.dst + first;
+  args.dst_stride = product.dst_stride;
+  args.accumulate = true;
+  update.b.kernel->gemm(&args);
+}
+
+/// Units [begin, end) of one product.
+inline void run_units(const Product& product, const Lhs& lhs, std::int32_t begin, std::int32_t end) noexcept {
   const PackedMatrix& w = *product.weights;
-  const std::int32_t nr = w.kernel->nr;
-  const std::int32_t first = begin * nr;
-  const std::int32_t n = std::min(product.n, end * nr) - first;
+  const std::int32_t unit = unit_outputs(product);
+  const std::int32_t first = begin * unit;
+  const std::int32_t n = std::min(product.n, end * unit) - first;
   if (n <= 0) return;
   elms_gemm_args args{};
   args.lhs = lhs.data;
   args.lhs_stride_bytes = lhs.stride_bytes;
-  args.panels = w.panels.data() + static_cast<std::size_t>(begin) * w.panel_stride_bytes;
+  args.panels = w.panels.data() + static_cast<std::size_t>(first / w.kernel->nr) * w.panel_stride_bytes;
   args.panel_stride_bytes = w.panel_stride_bytes;
   args.m = lhs.m;
   args.n = n;
@@ -66,6 +130,7 @@ inline void run_panels(const Product& product, const Lhs& lhs, std::int32_t begi
   args.dst_stride = product.dst_stride;
   args.accumulate = product.accumulate;
   w.kernel->gemm(&args);
+  if (product.update != nullptr) add_update(product, lhs, first, n);
 }
 
 /// Multiply-adds below which waking another thread costs more than it saves.
@@ -79,15 +144,15 @@ inline constexpr std::int64_t kMinMacsPerTask = 64 * 1024;
   return std::clamp<std::size_t>(static_cast<std::size_t>(macs / kMinMacsPerTask), 1, kTasksPerThread * pool.n_threads());
 }
 
-/// Panels in tasks of equal count.
-struct PanelSplit {
-  std::int32_t panels_per_task;
+/// Units in tasks of equal count.
+struct UnitSplit {
+  std::int32_t units_per_task;
   std::size_t n_tasks;
 
-  PanelSplit(std::int32_t n_panels, std::int64_t macs, const ThreadPool& pool) noexcept {
+  UnitSplit(std::int32_t n_units, std::int64_t macs, const ThreadPool& pool) noexcept {
     const auto wanted = static_cast<std::int32_t>(worthwhile_tasks(macs, pool));
-    panels_per_task = std::max(1, (n_panels + wanted - 1) / wanted);
-    n_tasks = static_cast<std::size_t>((n_panels + panels_per_task - 1) / panels_per_task);
+    units_per_task = std::max(1, (n_units + wanted - 1) / wanted);
+    n_tasks = static_cast<std::size_t>((n_units + units_per_task - 1) / units_per_task);
   }
 };
 
@@ -95,27 +160,23 @@ struct PanelSplit {
   return std::int64_t{m} * product.n * product.k;
 }
 
-[[nodiscard]] inline std::int32_t panel_count(const Product& product) noexcept {
-  return (product.n + product.weights->kernel->nr - 1) / product.weights->kernel->nr;
-}
-
 /// Products that share their left-hand side, in one parallel section.
 inline void run_products(std::span<const Product> products, const Lhs& lhs, ThreadPool& pool) noexcept {
   std::int32_t total = 0;
   std::int64_t macs = 0;
   for (const Product& product : products) {
-    total += panel_count(product);
+    total += unit_count(product);
     macs += mac_count(product, lhs.m);
   }
-  const PanelSplit split(total, macs, pool);
+  const UnitSplit split(total, macs, pool);
   pool.parallel_for(split.n_tasks, [&](std::size_t task) {
-    std::int32_t begin = static_cast<std::int32_t>(task) * split.panels_per_task;
-    std::int32_t end = begin + split.panels_per_task;
+    std::int32_t begin = static_cast<std::int32_t>(task) * split.units_per_task;
+    std::int32_t end = begin + split.units_per_task;
     for (const Product& product : products) {
-      const std::int32_t n_panels = panel_count(product);
-      if (begin < n_panels) run_panels(product, lhs, std::max(0, begin), std::min(n_panels, end));
-      begin -= n_panels;
-      end -= n_panels;
+      const std::int32_t n_units = unit_count(product);
+      if (begin < n_units) run_units(product, lhs, std::max(0, begin), std::min(n_units, end));
+      begin -= n_units;
+      end -= n_units;
       if (end <= 0) break;
     }
   });
@@ -124,7 +185,8 @@ inline void run_products(std::span<const Product> products, const Lhs& lhs, Thre
 /// Prepares the left-hand side and runs the products; those whose kernels take it in the same form share it.
 /// All have the same k. `op` is what the products' time counts to.
 inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::span<const Product> products,
-                     std::uint8_t* lhs_scratch, ThreadPool& pool, OpClock& clock, Op op) noexcept {
+                     std::uint8_t* lhs_scratch, ThreadPool& pool, OpClock& clock, Op op,
+                     const Projection& projection = {}) noexcept {
   for (std::size_t begin = 0; begin < products.size();) {
     const elms_gemm_kernel& kernel = *products[begin].weights->kernel;
     std::size_t end = begin + 1;
@@ -132,7 +194,7 @@ inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::
            products[end].weights->kernel->mr == kernel.mr) {
       ++end;
     }
-    const Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool);
+    const Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool, projection);
     clock.lap(Op::kQuantise);
     run_products(products.subspan(begin, end - begin), lhs, pool);
     clock.lap(op);

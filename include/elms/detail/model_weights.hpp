@@ -66,6 +66,18 @@ inline Result<CostModel> make_cost_model(const ModelSource& source) {
   return false;
 }
 
+/// Files keep heads group by group (head h uses KV head h / group); see LayerWeights::rank_major.
+[[nodiscard]] inline GroupOrder rank_major_heads(const LayerShape& shape, std::int32_t head_dim) {
+  const std::int32_t group = shape.q_heads / shape.kv_heads;
+  if (group == 1 || shape.kv_heads == 1) return {};
+  GroupOrder heads{head_dim, {}};
+  heads.order.reserve(static_cast<std::size_t>(shape.q_heads));
+  for (std::int32_t rank = 0; rank < group; ++rank) {
+    for (std::int32_t kv = 0; kv < shape.kv_heads; ++kv) heads.order.push_back(kv * group + rank);
+  }
+  return heads;
+}
+
 /// Knows which weights a checkpoint has and in which order units lie in memory; the provider brings them.
 class WeightLoader {
  public:
@@ -110,18 +122,6 @@ class WeightLoader {
     ELMS_RETURN_IF_ERROR(load_matrix(blk + "ffn_gate.weight", {}, {}, layer.gate));
     ELMS_RETURN_IF_ERROR(load_matrix(blk + "ffn_up.weight", {}, {}, layer.up));
     return load_matrix(blk + "ffn_down.weight", {}, {}, layer.down);
-  }
-
-  /// Files keep heads group by group (head h uses KV head h / group); see LayerWeights::rank_major.
-  static GroupOrder rank_major_heads(const LayerShape& shape, std::int32_t head_dim) {
-    const std::int32_t group = shape.q_heads / shape.kv_heads;
-    if (group == 1 || shape.kv_heads == 1) return {};
-    GroupOrder heads{head_dim, {}};
-    heads.order.reserve(static_cast<std::size_t>(shape.q_heads));
-    for (std::int32_t rank = 0; rank < group; ++rank) {
-      for (std::int32_t kv = 0; kv < shape.kv_heads; ++kv) heads.order.push_back(kv * group + rank);
-    }
-    return heads;
   }
 
   Status missing(std::string_view name) const {

@@ -24,6 +24,10 @@ struct SynthShape {
   float rope_theta = 10000.0f;
   bool tied_head = false;
   bool qkv_bias = false;  ///< qwen2 always has them
+
+  /// Above 0, every level has a random adapter of this rank on all projections, with biases (see detail/adapter.hpp), in
+  /// a file beside the model: "NAME.level<L>.lora.gguf" for "NAME.gguf".
+  std::int32_t lora_rank = 0;
 };
 
 /// tinyllama-1.1b, qwen2.5-0.5b, llama-3.2-1b, smollm2-135m; nothing for other names.
