@@ -70,6 +70,7 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App& command =
       *app.add_subcommand("bench", "Measure speed at every level, beside the machine's own limits");
   add_model(command, options->model);
+  add_kv(command, options->kv);
   add_threads(command, options->threads);
   const CLI::Range tokens(1, 1 << 20);
   command.add_option("-p,--prefill", options->prefill_tokens, "Tokens of the prompt; up to four lengths")

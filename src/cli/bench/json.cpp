@@ -93,6 +93,7 @@ void print_bench_json(const BenchReport& report) {
   print_json({{"model", report.options.model},
               {"threads", model.pool()->n_threads()},
               {"isa", model.isa()},
+              {"kv", name_of(report.options.kv)},
               {"limits", limits_json(report.limits)},
               {"open_ms", report.open_ms},
               {"first_token_ms", report.first_token_ms},

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "elms/types.hpp"
+
 namespace elms_cli {
 
 struct BenchOptions {
@@ -14,6 +16,7 @@ struct BenchOptions {
   std::vector<std::int32_t> prefill_tokens = {512};  ///< lengths of prompts
   std::int32_t decode_tokens = 64, repeats = 5;
   std::int32_t context = 0;  ///< tokens in the cache when decoding is profiled; 0: the longest prompt
+  elms::KvType kv = elms::KvType::kF16;
   std::size_t threads = 0;
   bool switch_only = false, json = false;
 

@@ -73,6 +73,7 @@ elms::Result<Opened> open_to_first_token(const BenchOptions& options) {
   elms::SessionOptions session_options;
   session_options.context_tokens = std::max(
       {options.longest_prompt(), options.decode_tokens + 1, options.profiled_context() + kProfiledSteps});
+  session_options.kv_type = options.kv;
   ELMS_ASSIGN_OR_RETURN(elms::Session session, elms::Session::create(model, session_options));
   ELMS_RETURN_IF_ERROR(session.prefill(bench_tokens(*model, 1)));
   ELMS_RETURN_IF_ERROR(session.decode().error());
