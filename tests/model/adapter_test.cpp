@@ -63,6 +63,18 @@ double relative_error(const A& actual, const B& expected) {
   return worst / largest;
 }
 
+/// Norm of the difference over the norm of what was expected. Sums in another order round some halves of the KV cache the
+/// other way, which single logits show.
+double relative_distance(const std::vector<float>& actual, const std::vector<float>& expected) {
+  REQUIRE(actual.size() == expected.size());
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(static_cast<double>(actual[i]) - static_cast<double>(expected[i]), 2.0);
+    size += std::pow(static_cast<double>(expected[i]), 2.0);
+  }
+  return std::sqrt(difference / size);
+}
+
 /// Logits after each of a few tokens, in batches of `batch`.
 std::vector<float> logits_of(std::shared_ptr<const elms::ElasticModel> model, int level, std::int32_t batch) {
   elms::SessionOptions options;
@@ -155,14 +167,14 @@ TEST_CASE("adapter: a level with one equals the level with the weights merged", 
         const auto merged = logits_of(open_model(write_merged(path, level)), 0, 32);
         const auto model = open_model(path);
         for (const std::int32_t batch : {1, 3, 32}) {
-          CHECK(relative_error(logits_of(model, static_cast<int>(level), batch), merged) < 1e-4);
+          CHECK(relative_distance(logits_of(model, static_cast<int>(level), batch), merged) < 1e-4);
         }
         elms::OpenOptions bare;
         bare.pool = make_pool(1);
         bare.use_adapters = false;
         const auto without = elms::ElasticModel::open(path, bare);
         REQUIRE_OK(without);
-        CHECK(relative_error(logits_of(*without, static_cast<int>(level), 32), merged) > 1e-2);  // it matters
+        CHECK(relative_distance(logits_of(*without, static_cast<int>(level), 32), merged) > 1e-2);  // it matters
       }
     }
   }
