@@ -79,8 +79,8 @@ class Decoder {
   [[nodiscard]] static const float* bias_of(const LayerAdapter* adapter, Vector LayerAdapter::*member, const float* own) noexcept {
     return adapter == nullptr || (adapter->*member).empty() ? own : (adapter->*member).data();
   }
-  [[nodiscard]] Projection projection_of(const LayerAdapter* adapter, AdapterGroup LayerAdapter::*group) noexcept {
-    return {adapter == nullptr ? nullptr : &(adapter->*group), projected_.data()};
+  [[nodiscard]] static const AdapterGroup* group_of(const LayerAdapter* adapter, AdapterGroup LayerAdapter::*group) noexcept {
+    return adapter == nullptr ? nullptr : &(adapter->*group);
   }
   void rotate_and_store(std::size_t layer, const LayerShape& slice, std::int32_t first, std::int32_t m) noexcept;
   void store_entry(const float* values, std::uint8_t* entry) const noexcept {
@@ -256,7 +256,7 @@ inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice,
   const Product qkv[] = {product(w.wq, q_cols, w.bq, q_, &LayerAdapter::q), product(w.wk, kv_cols, w.bk, k_, &LayerAdapter::k),
                          product(w.wv, kv_cols, w.bv, v_, &LayerAdapter::v)};
   multiply(normed_.data(), d_model(), m, qkv, lhs_.data(), *pool_, clock_, Op::kQkv,
-           projection_of(adapter, &LayerAdapter::attn_in));
+           group_of(adapter, &LayerAdapter::attn_in), projected_.data());
   rotate_and_store(layer, slice, first, m);
   clock_.lap(Op::kRopeStore);
   attend(layer, slice, first, m);
@@ -268,7 +268,7 @@ inline void Decoder::attention_block(std::size_t layer, const LayerShape& slice,
   const Product out[] = {{&w.wo, config().d_model, q_cols, bias_of(adapter, &LayerAdapter::o_bias, w.bo.data()),
                           hidden_.data(), d_model(), true, update_of(adapter, &LayerAdapter::o)}};
   multiply(attended_.data(), static_cast<std::size_t>(q_cols), m, out, lhs_.data(), *pool_, clock_, Op::kWo,
-           projection_of(adapter, &LayerAdapter::attn_out));
+           group_of(adapter, &LayerAdapter::attn_out), projected_.data());
 }
 
 /// Per-head norms, rotation, and keys and values into the cache; a row at a time.
@@ -355,11 +355,12 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const
                      update_of(adapter, &LayerAdapter::gate)};
   const Product up{&w.up, slice.ff, config().d_model, nullptr, up_.data(), ff, false,
                    update_of(adapter, &LayerAdapter::up)};
-  const Projection projection = projection_of(adapter, &LayerAdapter::ffn_in);
+  const AdapterGroup* group = group_of(adapter, &LayerAdapter::ffn_in);
   if (w.gate.kernel == w.up.kernel && unit_outputs(gate) == unit_outputs(up)) {
     // Both products of a range of units, then their SwiGLU while it is in cache.
-    const Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_,
-                                projection);
+    Projection projection(group, normed_.data(), d_model(), m, config().d_model, projected_.data());
+    Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_);
+    lhs.projection = &projection;
     clock_.lap(Op::kQuantise);
     const std::int32_t n_units = unit_count(gate), unit = unit_outputs(gate);
     const UnitSplit split(n_units, 2 * mac_count(gate, m), *pool_);
@@ -377,7 +378,7 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const
     clock_.lap(Op::kGateUp);
   } else {
     const Product both[] = {gate, up};
-    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp, projection);
+    multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp, group, projected_.data());
     for_each_row(m, [&](std::size_t r) {
       kernels_->swiglu(gate_.data() + r * ff, up_.data() + r * ff, slice.ff, gate_.data() + r * ff);
     });
@@ -390,7 +391,7 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const
   const Product down[] = {{&w.down, config().d_model, slice.ff, bias_of(adapter, &LayerAdapter::down_bias, nullptr),
                            hidden_.data(), d_model(), true, update_of(adapter, &LayerAdapter::down)}};
   multiply(gate_.data(), ff, m, down, lhs_.data(), *pool_, clock_, Op::kDown,
-           projection_of(adapter, &LayerAdapter::ffn_out));
+           group_of(adapter, &LayerAdapter::ffn_out), projected_.data());
 }
 
 inline void Decoder::normalise_row(std::int32_t row, float* out) const noexcept {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
+#include <thread>
 
 #include "elms/detail/adapter.hpp"
 #include "elms/detail/op_clock.hpp"
@@ -24,37 +26,72 @@ struct Product {
   const LowRank* update = nullptr;  ///< B; A x comes with the left-hand side
 };
 
+/// A x of all updates of one input, computed inside the parallel section of the products that need it: whoever comes first
+/// takes a part, and nobody waits for a part that no thread is at. One section, no barrier of its own.
+class Projection {
+ public:
+  /// x [m, k]; out [m, rank]. `group` may be null or of rank 0: there are no updates.
+  Projection(const AdapterGroup* group, const float* x, std::size_t x_stride, std::int32_t m, std::int32_t k, float* out) noexcept
+      : group_(group), x_(x), x_stride_(x_stride), m_(m), k_(k), out_(out) {
+    if (!empty()) n_parts_ = static_cast<std::int32_t>((m + kRows - 1) / kRows) * group->a.n_panels();
+  }
+  Projection(const Projection&) = delete;
+  Projection& operator=(const Projection&) = delete;
+
+  [[nodiscard]] bool empty() const noexcept { return group_ == nullptr || group_->rank == 0; }
+  [[nodiscard]] std::int32_t rank() const noexcept { return group_->rank; }
+
+  /// Computes one part, if one is left.
+  bool take_part() noexcept {
+    if (taken_.load(std::memory_order_relaxed) >= n_parts_) return false;
+    const std::int32_t part = taken_.fetch_add(1, std::memory_order_relaxed);
+    if (part >= n_parts_) return false;
+    compute(part / group_->a.n_panels() * kRows, part % group_->a.n_panels());
+    done_.fetch_add(1, std::memory_order_release);
+    return true;
+  }
+
+  /// All of A x, [m, rank].
+  [[nodiscard]] const float* finish() noexcept {
+    while (take_part()) {
+    }
+    while (done_.load(std::memory_order_acquire) < n_parts_) std::this_thread::yield();
+    return out_;
+  }
+
+ private:
+  static constexpr std::int32_t kRows = 32;
+
+  void compute(std::int32_t row, std::int32_t panel) const noexcept {
+    const PackedMatrix& a = group_->a;
+    const auto first = static_cast<std::size_t>(row), rank = static_cast<std::size_t>(group_->rank);
+    elms_gemm_args args{};
+    args.lhs = x_ + first * x_stride_;
+    args.lhs_stride_bytes = x_stride_ * sizeof(float);
+    args.panels = a.panels.data() + static_cast<std::size_t>(panel) * a.panel_stride_bytes;
+    args.panel_stride_bytes = a.panel_stride_bytes;
+    args.m = std::min(kRows, m_ - row);
+    args.n = std::min(a.kernel->nr, group_->rank - panel * a.kernel->nr);
+    args.k = k_;
+    args.dst = out_ + first * rank + static_cast<std::size_t>(panel * a.kernel->nr);
+    args.dst_stride = rank;
+    a.kernel->gemm(&args);
+  }
+
+  const AdapterGroup* group_;
+  const float* x_;
+  std::size_t x_stride_;
+  std::int32_t m_, k_, n_parts_ = 0;
+  float* out_;
+  std::atomic<std::int32_t> taken_{0}, done_{0};
+};
+
 /// A batch of activations as kernels take it: plain rows, or quantised into a buffer of the session.
 struct Lhs {
   const void* data = nullptr;
   std::size_t stride_bytes = 0;
   std::int32_t m = 0;
-  const float* projected = nullptr;  ///< A x, [m, projected_rank]; null without updates
-  std::int32_t projected_rank = 0;
-};
-
-/// A x of all updates of one input, computed while rows of x are prepared.
-struct Projection {
-  const AdapterGroup* group = nullptr;  ///< may be null or of rank 0: none
-  float* out = nullptr;                 ///< [m, rank]
-
-  [[nodiscard]] bool empty() const noexcept { return group == nullptr || group->rank == 0; }
-
-  /// Rows [begin, end) of x.
-  void run(const float* x, std::size_t x_stride, std::int32_t k, std::int32_t begin, std::int32_t end) const noexcept {
-    const auto rank = static_cast<std::size_t>(group->rank);
-    elms_gemm_args args{};
-    args.lhs = x + static_cast<std::size_t>(begin) * x_stride;
-    args.lhs_stride_bytes = x_stride * sizeof(float);
-    args.panels = group->a.panels.data();
-    args.panel_stride_bytes = group->a.panel_stride_bytes;
-    args.m = end - begin;
-    args.n = group->rank;
-    args.k = k;
-    args.dst = out + static_cast<std::size_t>(begin) * rank;
-    args.dst_stride = rank;
-    group->a.kernel->gemm(&args);
-  }
+  Projection* projection = nullptr;  ///< A x of the products' updates; null without any
 };
 
 [[nodiscard]] inline std::size_t lhs_bytes(const elms_gemm_kernel& kernel, std::int32_t m, std::int32_t k) noexcept {
@@ -63,24 +100,15 @@ struct Projection {
 
 /// x [m, k] (rows x_stride elements apart) in the form that `kernel` takes; `scratch` has lhs_bytes(kernel, m, k).
 inline Lhs prepare_lhs(const elms_gemm_kernel& kernel, const float* x, std::size_t x_stride, std::int32_t m, std::int32_t k,
-                       std::uint8_t* scratch, ThreadPool& pool, const Projection& projection = {}) noexcept {
-  const bool quantises = kernel.prepare_lhs != nullptr;
-  Lhs lhs = quantises ? Lhs{scratch, 0, m} : Lhs{x, x_stride * sizeof(float), m};
-  if (!projection.empty()) {
-    lhs.projected = projection.out;
-    lhs.projected_rank = projection.group->rank;
-  } else if (!quantises) {
-    return lhs;
-  }
+                       std::uint8_t* scratch, ThreadPool& pool) noexcept {
+  if (kernel.prepare_lhs == nullptr) return {x, x_stride * sizeof(float), m};
   constexpr std::int32_t kRowsPerTask = 32;  // a multiple of every mr in use
   const std::int32_t step = (kRowsPerTask + kernel.mr - 1) / kernel.mr * kernel.mr;
   pool.parallel_for(static_cast<std::size_t>((m + step - 1) / step), [&](std::size_t task) {
     const std::int32_t begin = static_cast<std::int32_t>(task) * step;
-    const std::int32_t end = std::min(m, begin + step);
-    if (quantises) kernel.prepare_lhs(x, x_stride, m, k, begin, end, scratch);
-    if (!projection.empty()) projection.run(x, x_stride, k, begin, end);
+    kernel.prepare_lhs(x, x_stride, m, k, begin, std::min(m, begin + step), scratch);
   });
-  return lhs;
+  return {scratch, 0, m};
 }
 
 /// Outputs that no task divides: whole panels of the weights and of the update. Both are powers of two.
@@ -97,8 +125,8 @@ inline Lhs prepare_lhs(const elms_gemm_kernel& kernel, const float* x, std::size
 inline void add_update(const Product& product, const Lhs& lhs, std::int32_t first, std::int32_t n) noexcept {
   const LowRank& update = *product.update;
   elms_gemm_args args{};
-  args.lhs = lhs.projected + update.offset;
-  args.lhs_stride_bytes = static_cast<std::size_t>(lhs.projected_rank) * sizeof(float);
+  args.lhs = lhs.projection->finish() + update.offset;
+  args.lhs_stride_bytes = static_cast<std::size_t>(lhs.projection->rank()) * sizeof(float);
   args.panels = update.b.panels.data() + static_cast<std::size_t>(first / update.b.kernel->nr) * update.b.panel_stride_bytes;
   args.panel_stride_bytes = update.b.panel_stride_bytes;
   args.m = lhs.m;
@@ -117,6 +145,7 @@ inline void run_units(const Product& product, const Lhs& lhs, std::int32_t begin
   const std::int32_t first = begin * unit;
   const std::int32_t n = std::min(product.n, end * unit) - first;
   if (n <= 0) return;
+  if (product.update != nullptr) lhs.projection->take_part();  // the other threads are at W meanwhile
   elms_gemm_args args{};
   args.lhs = lhs.data;
   args.lhs_stride_bytes = lhs.stride_bytes;
@@ -183,10 +212,12 @@ inline void run_products(std::span<const Product> products, const Lhs& lhs, Thre
 }
 
 /// Prepares the left-hand side and runs the products; those whose kernels take it in the same form share it.
-/// All have the same k. `op` is what the products' time counts to.
+/// All have the same k. `op` is what the products' time counts to. `adapter` has the A's of their
+/// updates, if any; `projected` has room for [m, its rank].
 inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::span<const Product> products,
                      std::uint8_t* lhs_scratch, ThreadPool& pool, OpClock& clock, Op op,
-                     const Projection& projection = {}) noexcept {
+                     const AdapterGroup* adapter = nullptr, float* projected = nullptr) noexcept {
+  Projection projection(adapter, x, x_stride, m, products[0].k, projected);
   for (std::size_t begin = 0; begin < products.size();) {
     const elms_gemm_kernel& kernel = *products[begin].weights->kernel;
     std::size_t end = begin + 1;
@@ -194,7 +225,8 @@ inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::
            products[end].weights->kernel->mr == kernel.mr) {
       ++end;
     }
-    const Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool, projection);
+    Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool);
+    lhs.projection = &projection;
     clock.lap(Op::kQuantise);
     run_products(products.subspan(begin, end - begin), lhs, pool);
     clock.lap(op);
