@@ -1,6 +1,7 @@
 #include "gemm_case.hpp"
 
 #include <cmath>
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
