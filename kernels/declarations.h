@@ -5,10 +5,13 @@
 
 #include "elms/detail/kernels.h"
 
+#define ELMS_DECLARE_ATTENTION(isa)                                                                     \
+  size_t elms_attention_scratch_floats_##isa(int32_t n_heads, int32_t head_dim, int32_t max_positions); \
+  void elms_attention_f32_f16_##isa(const elms_attention_args* args);                                   \
+  void elms_attention_f32_q8_##isa(const elms_attention_args* args)
+
 #define ELMS_DECLARE_VECTOR_KERNELS(isa)                                                                   \
-  size_t elms_attention_scratch_floats_##isa(int32_t n_heads, int32_t head_dim, int32_t max_positions);    \
-  void elms_attention_f32_f16_##isa(const elms_attention_args* args);                                      \
-  void elms_attention_f32_q8_##isa(const elms_attention_args* args);                                       \
+  ELMS_DECLARE_ATTENTION(isa);                                                                             \
   void elms_rms_norm_f32_##isa(const float* x, const float* weight, int32_t n, float epsilon, float* out); \
   void elms_rope_f32_##isa(float* x, const float* cosine, const float* sine, int32_t n_rot,                \
                            elms_rope_style style);                                                         \
@@ -43,6 +46,7 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2;
 
+ELMS_DECLARE_ATTENTION(avx512vnni);
 ELMS_DECLARE_LHS(avx512vnni);
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx512vnni;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx512vnni;

@@ -6,10 +6,12 @@
 namespace {
 
 // The kernels that every ISA names alike.
-#define ELMS_VECTOR_KERNELS(isa)                                                             \
-  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa, \
-      elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa, elms_f32_to_f16_##isa, \
+#define ELMS_ATTENTION_KERNELS(isa) \
+  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa
+#define ELMS_ROW_KERNELS(isa)                                                                 \
+  elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa, elms_f32_to_f16_##isa, \
       elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
+#define ELMS_VECTOR_KERNELS(isa) ELMS_ATTENTION_KERNELS(isa), ELMS_ROW_KERNELS(isa)
 
 constexpr elms_kernel_table kScalar = {
     "scalar",
@@ -27,7 +29,8 @@ constexpr elms_kernel_table kAvx512Vnni = {
     "avx512vnni",
     {&elms_gemm_f32_f32_f32_6x16_avx2, &elms_gemm_f32_f32_f16_6x16_avx2, &elms_gemm_f32_f32_bf16_6x16_avx2,
      &elms_gemm_f32_q8_q8_32x16_avx512vnni, &elms_gemm_f32_q8_q4_32x16_avx512vnni},
-    ELMS_VECTOR_KERNELS(avx2)};
+    ELMS_ATTENTION_KERNELS(avx512vnni),
+    ELMS_ROW_KERNELS(avx2)};
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cli/arguments.hpp"
 #include "cli/bench/report.hpp"
 
 namespace elms_cli {
