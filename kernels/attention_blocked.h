@@ -104,7 +104,8 @@ struct Q8Entries {
   }
 };
 
-/// Entries of a block to f32 rows padded with zeros; rows past the block are zeros.
+/// Entries of a block to f32 rows padded with zeros; rows past the block are zeros. Meanwhile those of the next
+/// block are asked for: blocks of K and V take turns, and each is a new page, before which hardware prefetch stops.
 template <typename Ops, typename Entries>
 void widen_rows(const elms_attention_args* args, const void* source, const PositionBlock& block,
                 int32_t padded_dim, float* rows) {
@@ -114,6 +115,8 @@ void widen_rows(const elms_attention_args* args, const void* source, const Posit
     const int32_t n = i < block.count ? args->head_dim : 0;
     if (n > 0) {
       const uint8_t* entry = entries + static_cast<size_t>(block.index[i]) * args->kv_stride_bytes;
+      const uint8_t* next = entry + kPositions * args->kv_stride_bytes;
+      for (size_t byte = 0; byte < args->kv_stride_bytes; byte += 64) ELMS_PREFETCH(next + byte);
       Entries::template widen<Ops>(entry, n, row);
     }
     for (int32_t d = n; d < padded_dim; ++d) row[d] = 0.0f;

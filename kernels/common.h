@@ -21,6 +21,13 @@
  * magnitude would not be finite much further down. */
 #define ELMS_SMALLEST_QUANTISED_MAX 0x1p-120f
 
+/* A hint to fetch the cache line of an address, which need not be one of the process. */
+#if defined(__GNUC__) || defined(__clang__)
+#define ELMS_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define ELMS_PREFETCH(address) ((void)(address))
+#endif
+
 static inline int32_t elms_min_i32(int32_t a, int32_t b) {
   return a < b ? a : b;
 }
