@@ -56,16 +56,16 @@ ELMS_DECLARE_LHS(neon);
 extern const elms_gemm_kernel elms_gemm_f32_f32_f32_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_f32_f16_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_8x8_neon;
-extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_neon;
-extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_neon;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_neon;
 
 ELMS_DECLARE_LHS(dotprod);
-extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_dotprod;
-extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_dotprod;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_dotprod;
 
 ELMS_DECLARE_LHS(i8mm);
-extern const elms_gemm_kernel elms_gemm_f32_q8_q8_4x8_i8mm;
-extern const elms_gemm_kernel elms_gemm_f32_q8_q4_4x8_i8mm;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_i8mm;
+extern const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_i8mm;
 
 #ifdef __cplusplus
 }

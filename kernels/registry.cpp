@@ -37,17 +37,17 @@ constexpr elms_kernel_table kAvx512Vnni = {
 constexpr elms_kernel_table kNeon = {
     "neon",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
-     &elms_gemm_f32_q8_q8_4x8_neon, &elms_gemm_f32_q8_q4_4x8_neon},
+     &elms_gemm_f32_q8_q8_8x8_neon, &elms_gemm_f32_q8_q4_8x8_neon},
     ELMS_VECTOR_KERNELS(neon)};
 constexpr elms_kernel_table kDotprod = {
     "dotprod",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
-     &elms_gemm_f32_q8_q8_4x8_dotprod, &elms_gemm_f32_q8_q4_4x8_dotprod},
+     &elms_gemm_f32_q8_q8_8x8_dotprod, &elms_gemm_f32_q8_q4_8x8_dotprod},
     ELMS_VECTOR_KERNELS(neon)};
 constexpr elms_kernel_table kI8mm = {
     "i8mm",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
-     &elms_gemm_f32_q8_q8_4x8_i8mm, &elms_gemm_f32_q8_q4_4x8_i8mm},
+     &elms_gemm_f32_q8_q8_8x8_i8mm, &elms_gemm_f32_q8_q4_8x8_i8mm},
     ELMS_VECTOR_KERNELS(neon)};
 #endif
 

@@ -1,30 +1,14 @@
-// Activations as the matrix multiplication Q8 and Q4 kernels read them: tiles of 4 rows, each a list of
-// LhsTile.
-#include "kernels/declarations.h"
+// Activations as the matrix multiplication Q8 and Q4 kernels read them: tiles of LhsTile.
 #include "kernels/i8mm/lhs_q8.h"
 
+#include "kernels/declarations.h"
+#include "kernels/neon/quant_tiles.h"
+
 extern "C" size_t elms_lhs_q8_bytes_i8mm(int32_t m, int32_t k) {
-  return static_cast<size_t>(elms_ceil_div(m, kMr)) * static_cast<size_t>(k / ELMS_QUANT_BLOCK) *
-         sizeof(LhsTile);
+  return lhs_tiles_bytes<LhsTile>(m, k);
 }
 
 extern "C" void elms_lhs_q8_i8mm(const float* x, size_t x_stride, int32_t m, int32_t k, int32_t row_begin,
                                  int32_t row_end, void* lhs) {
-  (void)m;
-  const int32_t n_blocks = k / ELMS_QUANT_BLOCK;
-  for (int32_t row = row_begin; row < elms_ceil_div(row_end, kMr) * kMr; ++row) {
-    LhsTile* tiles = static_cast<LhsTile*>(lhs) + static_cast<size_t>(row / kMr) * n_blocks;
-    const int32_t r = row % kMr;
-    const float* values = x + static_cast<size_t>(row) * x_stride;
-    for (int32_t b = 0; b < n_blocks; ++b) {
-      int8x16_t q[2] = {vdupq_n_s8(0), vdupq_n_s8(0)};
-      const float scale =
-          row < row_end ? quantise_32(values + static_cast<size_t>(b) * ELMS_QUANT_BLOCK, q) : 0.0f;
-      tiles[b].scale[r][0] = tiles[b].scale[r][1] = scale;
-      for (int half = 0; half < 2; ++half) {
-        vst1_s8(tiles[b].q[r / 2][2 * half][r % 2], vget_low_s8(q[half]));
-        vst1_s8(tiles[b].q[r / 2][2 * half + 1][r % 2], vget_high_s8(q[half]));
-      }
-    }
-  }
+  prepare_lhs_tiles<LhsTile>(x, x_stride, m, k, row_begin, row_end, lhs);
 }

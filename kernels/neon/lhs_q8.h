@@ -1,4 +1,4 @@
-/* Quantised activations of the base NEON kernels: row after row of these blocks. */
+/* Quantised activations of the base NEON and the dot product kernels: a block of kRows rows. */
 #ifndef ELMS_KERNELS_NEON_LHS_Q8_H_
 #define ELMS_KERNELS_NEON_LHS_Q8_H_
 
@@ -6,11 +6,17 @@
 
 namespace {
 
-struct LhsBlock {
-  float scale;
-  int8_t q[ELMS_QUANT_BLOCK];
+template <int kRows>
+struct LhsTile {
+  float scale[kRows < 4 ? 4 : kRows];  // a whole vector, even of one row
+  int8_t q[2][kRows][16];              // [half of the block's k][row]
+
+  void put(int row, float row_scale, const int8x16_t values[2]) {
+    scale[row] = row_scale;
+    for (int half = 0; half < 2; ++half) vst1q_s8(q[half][row], values[half]);
+  }
 };
-static_assert(sizeof(LhsBlock) == 36, "prepare_lhs and the GEMM agree on this");
+static_assert(sizeof(LhsTile<8>) == 288 && sizeof(LhsTile<1>) == 48, "prepare_lhs and the GEMM agree on this");
 
 }  // namespace
 
