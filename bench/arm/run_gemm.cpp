@@ -1,7 +1,7 @@
 // usage: run_gemm ISA q8|q4 M N K CALLS
-// Packs weights [N, K], quantises activations [M, K] and multiplies them CALLS times with one kernel. The difference
-// between two numbers of calls is what a call executes; count_instructions.sh counts it. CALLS = check compares a call
-// with the scalar kernels instead. Prints the kernel's name.
+// Packs weights [N, K], quantises activations [M, K] and multiplies them CALLS times with one kernel. The
+// difference between two numbers of calls is what a call executes; count_instructions.sh counts it. CALLS =
+// check compares a call with the scalar kernels instead. Prints the kernel's name.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -25,7 +25,9 @@ struct alignas(64) Line {
   std::uint8_t bytes[64];
 };
 
-std::vector<Line> lines(std::size_t bytes) { return std::vector<Line>((bytes + 63) / 64); }
+std::vector<Line> lines(std::size_t bytes) {
+  return std::vector<Line>((bytes + 63) / 64);
+}
 
 /// The same numbers in every run: the sequence of a linear congruential generator.
 std::uint32_t next_random() {
@@ -45,9 +47,11 @@ std::vector<std::uint8_t> weight_row(elms_weight_format format, std::int32_t k) 
 
 class Product {
  public:
-  Product(const elms_gemm_kernel& kernel, const Shape& shape, const std::vector<std::vector<std::uint8_t>>& rows,
-          const std::vector<float>& x)
-      : kernel_(kernel), shape_(shape), dst_(static_cast<std::size_t>(shape.m) * static_cast<std::size_t>(shape.n)) {
+  Product(const elms_gemm_kernel& kernel, const Shape& shape,
+          const std::vector<std::vector<std::uint8_t>>& rows, const std::vector<float>& x)
+      : kernel_(kernel),
+        shape_(shape),
+        dst_(static_cast<std::size_t>(shape.m) * static_cast<std::size_t>(shape.n)) {
     const std::size_t stride = static_cast<std::size_t>(shape.k / kernel.block_k) * kernel.block_bytes;
     const std::int32_t n_panels = (shape.n + kernel.nr - 1) / kernel.nr;
     panels_ = lines(static_cast<std::size_t>(n_panels) * stride);
@@ -63,7 +67,8 @@ class Product {
       kernel.pack(&args);
     }
     lhs_ = lines(kernel.lhs_bytes(shape.m, shape.k));
-    kernel.prepare_lhs(x.data(), static_cast<std::size_t>(shape.k), shape.m, shape.k, 0, shape.m, lhs_.data());
+    kernel.prepare_lhs(x.data(), static_cast<std::size_t>(shape.k), shape.m, shape.k, 0, shape.m,
+                       lhs_.data());
     args_.lhs = lhs_.data();
     args_.panels = panels_.data()->bytes;
     args_.panel_stride_bytes = stride;

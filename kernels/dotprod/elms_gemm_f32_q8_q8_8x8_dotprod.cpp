@@ -1,7 +1,7 @@
 // int8 activations x int8 weights with dot product instructions, in panels of 8 outputs.
 //
-// Panel block, 272 bytes: f16 scale[8]; 2 halves of 4 outputs; 8 groups of 16 bytes. Byte 4 i + t of group g is
-// k = 4 g + t of output i of the half.
+// Panel block, 272 bytes: f16 scale[8]; 2 halves of 4 outputs; 8 groups of 16 bytes. Byte 4 i + t of group g
+// is k = 4 g + t of output i of the half.
 #include "kernels/declarations.h"
 #include "kernels/dotprod/gemm_quant.h"
 
@@ -14,8 +14,8 @@ struct Storage {
   };
   static_assert(sizeof(Block) == 272, "the panel layout has no gaps");
 
-  static void load(const Block& block, int half, int part, int8x16_t w[4]) {
-    for (int g = 0; g < 4; ++g) w[g] = vld1q_s8(block.q[half][4 * part + g]);
+  static void load(const Block& block, int half, int8x16_t w[8]) {
+    for (int g = 0; g < 8; g += 2) load_pair(block.q[half][g], w + g);
   }
 
   static float32x4_t to_float(int32x4_t sums) { return vcvtq_f32_s32(sums); }
@@ -37,13 +37,14 @@ void pack(const elms_pack_args* args) {
 
 }  // namespace
 
-extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod = {"elms_gemm_f32_q8_q8_8x8_dotprod",
-                                                                   ELMS_WEIGHT_Q8,
-                                                                   kMr,
-                                                                   kNr,
-                                                                   ELMS_QUANT_BLOCK,
-                                                                   sizeof(Storage::Block),
-                                                                   pack,
-                                                                   elms_lhs_q8_bytes_dotprod,
-                                                                   elms_lhs_q8_dotprod,
-                                                                   Tiled<RowProduct<DotWeights<Storage>>>::run};
+extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod = {
+    "elms_gemm_f32_q8_q8_8x8_dotprod",
+    ELMS_WEIGHT_Q8,
+    kMr,
+    kNr,
+    ELMS_QUANT_BLOCK,
+    sizeof(Storage::Block),
+    pack,
+    elms_lhs_q8_bytes_dotprod,
+    elms_lhs_q8_dotprod,
+    Tiled<RowProduct<DotWeights<Storage>>>::run};

@@ -1,9 +1,9 @@
 // int8 activations x int4 weights with matrix multiplication instructions, in panels of 8 outputs.
 //
-// Panel block, 144 bytes: f16 scale[8]; nibbles[2 halves of 4 outputs][2 parts of k][2 pairs of outputs][2][8]. The low
-// nibble of byte t of part h is k = 16 h + t, the high one k = 16 h + 8 + t, as signed 4-bit numbers (the file's nibble
-// with its top bit flipped). One shift or mask puts a nibble into the top of its byte, which is 16 times its value; the
-// conversion to float divides by 16 for nothing.
+// Panel block, 144 bytes: f16 scale[8]; nibbles[2 halves of 4 outputs][2 parts of k][2 pairs of
+// outputs][2][8]. The low nibble of byte t of part h is k = 16 h + t, the high one k = 16 h + 8 + t, as
+// signed 4-bit numbers (the file's nibble with its top bit flipped). One shift or mask puts a nibble into the
+// top of its byte, which is 16 times its value; the conversion to float divides by 16 for nothing.
 #include "kernels/declarations.h"
 #include "kernels/i8mm/gemm_quant.h"
 
@@ -12,15 +12,18 @@ namespace {
 struct Storage {
   struct Block {
     uint16_t scale[kNr];
-    uint8_t nibbles[kHalves][2][kOutputPairs][2][8];
+    int8_t nibbles[kHalves][2][kOutputPairs][2][8];
   };
   static_assert(sizeof(Block) == 144, "the panel layout has no gaps");
 
-  static void load(const Block& block, int half, int part, int8x16_t w[2][kOutputPairs]) {
-    for (int p = 0; p < kOutputPairs; ++p) {
-      const uint8x16_t both = vld1q_u8(block.nibbles[half][part][p][0]);
-      w[0][p] = vreinterpretq_s8_u8(vshlq_n_u8(both, 4));
-      w[1][p] = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(0xf0)));
+  static void load(const Block& block, int half, int8x16_t w[4][kOutputPairs]) {
+    for (int part = 0; part < 2; ++part) {
+      int8x16_t both[kOutputPairs];
+      load_pair(block.nibbles[half][part][0][0], both);
+      for (int p = 0; p < kOutputPairs; ++p) {
+        w[2 * part][p] = vshlq_n_s8(both[p], 4);
+        w[2 * part + 1][p] = vandq_s8(both[p], vdupq_n_s8(-16));
+      }
     }
   }
 
@@ -39,7 +42,7 @@ void pack(const elms_pack_args* args) {
         for (int32_t t = 0; t < 8; ++t) {
           const int nibbles =
               elms_gguf_q4_value(row, b, 16 * part + t) | elms_gguf_q4_value(row, b, 16 * part + 8 + t) << 4;
-          blocks[b].nibbles[i / 4][part][i % 4 / 2][i % 2][t] = static_cast<uint8_t>(nibbles ^ 0x88);
+          blocks[b].nibbles[i / 4][part][i % 4 / 2][i % 2][t] = static_cast<int8_t>(nibbles ^ 0x88);
         }
       }
     }
@@ -49,12 +52,12 @@ void pack(const elms_pack_args* args) {
 }  // namespace
 
 extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_i8mm = {"elms_gemm_f32_q8_q4_8x8_i8mm",
-                                                                   ELMS_WEIGHT_Q4,
-                                                                   kMr,
-                                                                   kNr,
-                                                                   ELMS_QUANT_BLOCK,
-                                                                   sizeof(Storage::Block),
-                                                                   pack,
-                                                                   elms_lhs_q8_bytes_i8mm,
-                                                                   elms_lhs_q8_i8mm,
-                                                                   Tiled<PairProduct<Storage>>::run};
+                                                                  ELMS_WEIGHT_Q4,
+                                                                  kMr,
+                                                                  kNr,
+                                                                  ELMS_QUANT_BLOCK,
+                                                                  sizeof(Storage::Block),
+                                                                  pack,
+                                                                  elms_lhs_q8_bytes_i8mm,
+                                                                  elms_lhs_q8_i8mm,
+                                                                  Tiled<PairProduct<Storage>>::run};

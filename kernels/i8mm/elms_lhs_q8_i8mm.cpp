@@ -1,7 +1,6 @@
 // Activations as the matrix multiplication Q8 and Q4 kernels read them: tiles of LhsTile.
-#include "kernels/i8mm/lhs_q8.h"
-
 #include "kernels/declarations.h"
+#include "kernels/i8mm/lhs_q8.h"
 #include "kernels/neon/quant_tiles.h"
 
 extern "C" size_t elms_lhs_q8_bytes_i8mm(int32_t m, int32_t k) {

@@ -1,5 +1,5 @@
-/* Quantised activations of the matrix multiplication kernels: a block of kRows rows. Every scale stands twice and rows
- * alternate in steps of 8, as 2x2 products want them; a single row is its own partner. */
+/* Quantised activations of the matrix multiplication kernels: a block of kRows rows. Every scale stands twice
+ * and rows alternate in steps of 8, as 2x2 products want them; a single row is its own partner. */
 #ifndef ELMS_KERNELS_I8MM_LHS_Q8_H_
 #define ELMS_KERNELS_I8MM_LHS_Q8_H_
 
@@ -12,6 +12,9 @@ struct LhsTile {
   static constexpr int kPairs = kRows < 2 ? 1 : kRows / 2;
   float scale[kPairs][2][2];
   int8_t q[4][kPairs][2][8];  // [step of 8 along k][pair of rows][row of the pair]
+
+  /// Of a tile of one row.
+  float only_scale() const { return scale[0][0][0]; }
 
   void put(int row, float row_scale, const int8x16_t values[2]) {
     put_one(row, row_scale, values);
@@ -27,7 +30,8 @@ struct LhsTile {
     }
   }
 };
-static_assert(sizeof(LhsTile<8>) == 320 && sizeof(LhsTile<1>) == 80, "prepare_lhs and the GEMM agree on this");
+static_assert(sizeof(LhsTile<8>) == 320 && sizeof(LhsTile<1>) == 80,
+              "prepare_lhs and the GEMM agree on this");
 
 }  // namespace
 

@@ -1,8 +1,9 @@
 // int8 activations x int4 weights without dot product instructions, in panels of 8 outputs.
 //
-// Panel block, 144 bytes: f16 scale[8]; nibbles[8][16], one output after the other: the low nibble of byte i is k = i,
-// the high one k = 16 + i, as signed 4-bit numbers (the file's nibble with its top bit flipped). A lane that holds
-// 16 products fits 16 bits (16 * 8 * 127 < 2^15), so nothing is widened before the last addition.
+// Panel block, 144 bytes: f16 scale[8]; nibbles[8][16], one output after the other: the low nibble of byte i
+// is k = i, the high one k = 16 + i, as signed 4-bit numbers (the file's nibble with its top bit flipped). A
+// lane that holds 16 products fits 16 bits (16 * 8 * 127 < 2^15), so nothing is widened before the last
+// addition.
 #include "kernels/declarations.h"
 #include "kernels/neon/gemm_quant.h"
 #include "kernels/neon/lhs_q8.h"
@@ -12,31 +13,49 @@ namespace {
 struct Storage {
   struct Block {
     uint16_t scale[kNr];
-    uint8_t nibbles[kNr][16];
+    int8_t nibbles[kNr][16];
   };
   static_assert(sizeof(Block) == 144, "the panel layout has no gaps");
 
   template <int kRows>
   using Lhs = LhsTile<kRows>;
 
-  template <int kRows, int kTileRows>
-  static void dots(const Block& block, int half, const LhsTile<kTileRows>& lhs, int32x4_t sums[kRows]) {
-    int8x16_t w[4][2];
+  /// w[2 i] is k = 0..15 of output i of the half, w[2 i + 1] k = 16..31.
+  static void load(const Block& block, int half, int8x16_t w[8]) {
+    int8x16_t both[4];
+    load_pair(block.nibbles[4 * half], both);
+    load_pair(block.nibbles[4 * half + 2], both + 2);
     for (int i = 0; i < 4; ++i) {
-      const int8x16_t both = vreinterpretq_s8_u8(vld1q_u8(block.nibbles[4 * half + i]));
-      w[i][0] = vshrq_n_s8(vshlq_n_s8(both, 4), 4);
-      w[i][1] = vshrq_n_s8(both, 4);
+      w[2 * i] = vshrq_n_s8(vshlq_n_s8(both[i], 4), 4);
+      w[2 * i + 1] = vshrq_n_s8(both[i], 4);
     }
-    for (int r = 0; r < kRows; ++r) {
-      const int8x16_t q[2] = {vld1q_s8(lhs.q[0][r]), vld1q_s8(lhs.q[1][r])};
-      sums[r] = vpaddlq_s16(vpaddq_s16(vpaddq_s16(partial(w[0], q), partial(w[1], q)),
-                                       vpaddq_s16(partial(w[2], q), partial(w[3], q))));
+  }
+
+  static void dots_of_rows(const int8x16_t w[8], const Lhs<kMr>& lhs, int first, int32x4_t sums[4]) {
+    for (int r = 0; r < 4; ++r) {
+      const int8x16_t q[2] = {vld1q_s8(lhs.q[0][first + r]), vld1q_s8(lhs.q[1][first + r])};
+      sums[r] = dots(w, q);
+    }
+  }
+
+  static void dots_of_row(const Block& block, const Lhs<1>& lhs, int32x4_t sums[kHalves]) {
+    int8x16_t q[2];
+    load_pair(lhs.q[0][0], q);
+    for (int half = 0; half < kHalves; ++half) {
+      int8x16_t w[8];
+      load(block, half, w);
+      sums[half] = dots(w, q);
     }
   }
 
   static float32x4_t to_float(int32x4_t sums) { return vcvtq_f32_s32(sums); }
 
  private:
+  static int32x4_t dots(const int8x16_t w[8], const int8x16_t q[2]) {
+    return vpaddlq_s16(vpaddq_s16(vpaddq_s16(partial(w, q), partial(w + 2, q)),
+                                  vpaddq_s16(partial(w + 4, q), partial(w + 6, q))));
+  }
+
   /// Eight lanes that add up to the dot product of one output.
   static int16x8_t partial(const int8x16_t w[2], const int8x16_t q[2]) {
     int16x8_t sum = vmull_s8(vget_low_s8(w[0]), vget_low_s8(q[0]));
@@ -55,7 +74,7 @@ void pack(const elms_pack_args* args) {
       const uint8_t* source =
           static_cast<const uint8_t*>(args->rows[i]) + static_cast<size_t>(b) * ELMS_GGUF_Q4_0_BYTES;
       blocks[b].scale[i] = elms_load_u16(source);
-      for (int j = 0; j < 16; ++j) blocks[b].nibbles[i][j] = source[2 + j] ^ 0x88;
+      for (int j = 0; j < 16; ++j) blocks[b].nibbles[i][j] = static_cast<int8_t>(source[2 + j] ^ 0x88);
     }
   }
 }
@@ -63,12 +82,12 @@ void pack(const elms_pack_args* args) {
 }  // namespace
 
 extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_neon = {"elms_gemm_f32_q8_q4_8x8_neon",
-                                                                   ELMS_WEIGHT_Q4,
-                                                                   kMr,
-                                                                   kNr,
-                                                                   ELMS_QUANT_BLOCK,
-                                                                   sizeof(Storage::Block),
-                                                                   pack,
-                                                                   elms_lhs_q8_bytes_neon,
-                                                                   elms_lhs_q8_neon,
-                                                                   Tiled<RowProduct<Storage>>::run};
+                                                                  ELMS_WEIGHT_Q4,
+                                                                  kMr,
+                                                                  kNr,
+                                                                  ELMS_QUANT_BLOCK,
+                                                                  sizeof(Storage::Block),
+                                                                  pack,
+                                                                  elms_lhs_q8_bytes_neon,
+                                                                  elms_lhs_q8_neon,
+                                                                  Tiled<RowProduct<Storage>>::run};

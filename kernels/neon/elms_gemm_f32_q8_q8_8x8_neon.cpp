@@ -18,22 +18,36 @@ struct Storage {
   template <int kRows>
   using Lhs = LhsTile<kRows>;
 
-  template <int kRows, int kTileRows>
-  static void dots(const Block& block, int half, const LhsTile<kTileRows>& lhs, int32x4_t sums[kRows]) {
-    int8x16_t w[4][2];
-    for (int i = 0; i < 4; ++i) {
-      for (int part = 0; part < 2; ++part) w[i][part] = vld1q_s8(block.q[4 * half + i] + 16 * part);
+  /// w[2 i] is k = 0..15 of output i of the half, w[2 i + 1] k = 16..31.
+  static void load(const Block& block, int half, int8x16_t w[8]) {
+    for (int i = 0; i < 4; ++i) load_pair(block.q[4 * half + i], w + 2 * i);
+  }
+
+  static void dots_of_rows(const int8x16_t w[8], const Lhs<kMr>& lhs, int first, int32x4_t sums[4]) {
+    for (int r = 0; r < 4; ++r) {
+      const int8x16_t q[2] = {vld1q_s8(lhs.q[0][first + r]), vld1q_s8(lhs.q[1][first + r])};
+      sums[r] = dots(w, q);
     }
-    for (int r = 0; r < kRows; ++r) {
-      const int8x16_t q[2] = {vld1q_s8(lhs.q[0][r]), vld1q_s8(lhs.q[1][r])};
-      sums[r] = vpaddq_s32(vpaddq_s32(partial(w[0], q), partial(w[1], q)),
-                           vpaddq_s32(partial(w[2], q), partial(w[3], q)));
+  }
+
+  static void dots_of_row(const Block& block, const Lhs<1>& lhs, int32x4_t sums[kHalves]) {
+    int8x16_t q[2];
+    load_pair(lhs.q[0][0], q);
+    for (int half = 0; half < kHalves; ++half) {
+      int8x16_t w[8];
+      load(block, half, w);
+      sums[half] = dots(w, q);
     }
   }
 
   static float32x4_t to_float(int32x4_t sums) { return vcvtq_f32_s32(sums); }
 
  private:
+  static int32x4_t dots(const int8x16_t w[8], const int8x16_t q[2]) {
+    return vpaddq_s32(vpaddq_s32(partial(w, q), partial(w + 2, q)),
+                      vpaddq_s32(partial(w + 4, q), partial(w + 6, q)));
+  }
+
   /// Four lanes that add up to the dot product of one output.
   static int32x4_t partial(const int8x16_t w[2], const int8x16_t q[2]) {
     const int16x8_t first = vmlal_high_s8(vmull_s8(vget_low_s8(w[0]), vget_low_s8(q[0])), w[0], q[0]);
@@ -59,12 +73,12 @@ void pack(const elms_pack_args* args) {
 }  // namespace
 
 extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_neon = {"elms_gemm_f32_q8_q8_8x8_neon",
-                                                                   ELMS_WEIGHT_Q8,
-                                                                   kMr,
-                                                                   kNr,
-                                                                   ELMS_QUANT_BLOCK,
-                                                                   sizeof(Storage::Block),
-                                                                   pack,
-                                                                   elms_lhs_q8_bytes_neon,
-                                                                   elms_lhs_q8_neon,
-                                                                   Tiled<RowProduct<Storage>>::run};
+                                                                  ELMS_WEIGHT_Q8,
+                                                                  kMr,
+                                                                  kNr,
+                                                                  ELMS_QUANT_BLOCK,
+                                                                  sizeof(Storage::Block),
+                                                                  pack,
+                                                                  elms_lhs_q8_bytes_neon,
+                                                                  elms_lhs_q8_neon,
+                                                                  Tiled<RowProduct<Storage>>::run};

@@ -1,9 +1,10 @@
-/* What the ARM kernels over quantised weights have in common: how activations are laid out, and the loops around a tile.
+/* What the ARM kernels over quantised weights have in common: how activations are laid out, and the loops
+ * around a tile.
  *
- * Panels have 8 outputs, and a GEMM computes 8 rows by 4 of them at a time, one half of the panel after the other:
- * sums and the block's integer sums are then 16 registers, and 16 are left for what is multiplied. Activations lie in
- * tiles of 8 rows, block after block, so that one stream feeds a tile; rows past the last are zeros. A single row
- * (GEMV) lies in tiles of its own size, which is all that it reads.
+ * Panels have 8 outputs, and a GEMM computes 8 rows by 4 of them at a time, one half of the panel after the
+ * other: sums and the block's integer sums are then 16 registers, and 16 are left for what is multiplied.
+ * Activations lie in tiles of 8 rows, block after block, so that one stream feeds a tile; rows past the last
+ * are zeros. A single row (GEMV) lies in tiles of its own size, which is all that it reads.
  */
 #ifndef ELMS_KERNELS_NEON_QUANT_TILES_H_
 #define ELMS_KERNELS_NEON_QUANT_TILES_H_
@@ -16,6 +17,11 @@ namespace {
 constexpr int32_t kMr = 8;
 constexpr int32_t kNr = 8;
 constexpr int kHalves = 2;  // of a panel, 4 outputs each
+
+inline void load_pair(const int8_t* values, int8x16_t pair[2]) {
+  pair[0] = vld1q_s8(values);
+  pair[1] = vld1q_s8(values + 16);
+}
 
 /// Tile<kRows> is one block of kRows rows; put(row, scale, q) writes one of them.
 template <template <int> class Tile>
@@ -35,8 +41,8 @@ void quantise_row(const float* values, int32_t n_blocks, int row, Tile* tiles) {
 }
 
 template <template <int> class Tile>
-void prepare_lhs_tiles(const float* x, size_t x_stride, int32_t m, int32_t k, int32_t row_begin, int32_t row_end,
-                       void* lhs) {
+void prepare_lhs_tiles(const float* x, size_t x_stride, int32_t m, int32_t k, int32_t row_begin,
+                       int32_t row_end, void* lhs) {
   const int32_t n_blocks = k / ELMS_QUANT_BLOCK;
   if (m == 1) return quantise_row(x, n_blocks, 0, static_cast<Tile<1>*>(lhs));
   for (int32_t row = row_begin; row < elms_ceil_div(row_end, kMr) * kMr; ++row) {
@@ -50,48 +56,91 @@ void prepare_lhs_tiles(const float* x, size_t x_stride, int32_t m, int32_t k, in
   }
 }
 
-/// Sums of 4 outputs of one row from `column` on, as many as the matrix has.
-inline void store_row_4(const elms_gemm_args* args, int32_t row, int32_t column, float32x4_t sums) {
-  if (args->n - column >= 4) {
-    float* dst = args->dst + static_cast<size_t>(row) * args->dst_stride + column;
-    if (args->bias != nullptr) sums = vaddq_f32(sums, vld1q_f32(args->bias + column));
-    if (args->accumulate) sums = vaddq_f32(vld1q_f32(dst), sums);
-    vst1q_f32(dst, sums);
+/// Sums of 4 outputs of `n_rows` rows, from `row` and `column` on, as many as the matrix has.
+inline void store_rows_4(const elms_gemm_args* args, int32_t row, int32_t n_rows, int32_t column,
+                         const float sums[][4]) {
+  if (args->n - column < 4) {
+    for (int32_t r = 0; r < n_rows; ++r) {
+      for (int32_t i = 0; i < args->n - column; ++i) elms_store_output(args, row + r, column + i, sums[r][i]);
+    }
     return;
   }
-  float values[4];
-  vst1q_f32(values, sums);
-  for (int32_t i = 0; i < args->n - column; ++i) elms_store_output(args, row, column + i, values[i]);
+  float* dst = args->dst + static_cast<size_t>(row) * args->dst_stride + column;
+  const float32x4_t bias = args->bias != nullptr ? vld1q_f32(args->bias + column) : vdupq_n_f32(0.0f);
+  for (int32_t r = 0; r < n_rows; ++r, dst += args->dst_stride) {
+    float32x4_t out = vld1q_f32(sums[r]);
+    if (args->bias != nullptr) out = vaddq_f32(out, bias);
+    if (args->accumulate) out = vaddq_f32(vld1q_f32(dst), out);
+    vst1q_f32(dst, out);
+  }
 }
 
 /// Product gives
-///   Block, Lhs<kRows>                                     of panels and activations
-///   gemm<kRows>(args, blocks, half, lhs, column, row, n_rows)   rows of a tile by 4 outputs; kRows is 4 or 8
-///   gemv(args, blocks, lhs, column)                             the only row by 8 outputs
+///   Block, Lhs<kRows>                              a block of a panel and of kRows rows of activations
+///   gemm<kRows>(blocks, n_blocks, half, lhs, out)  out[kRows][4] = sums of the tile's first rows (4 or 8) by
+///   4 outputs dots_of_row(block, lhs, sums)                  sums[half] = integer sums of a panel's 8
+///   outputs with the only row to_float(sums)                                 undoes the factor that integer
+///   sums carry
 template <typename Product>
 struct Tiled {
+  using Block = typename Product::Block;
+  template <int kRows>
+  using Lhs = typename Product::template Lhs<kRows>;
+
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
-  static constexpr int32_t kLhsBlockBytes = sizeof(typename Product::template Lhs<kMr>) / kMr;
-
-  static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
-                   int32_t n_rows) {
-    const auto* blocks = reinterpret_cast<const typename Product::Block*>(panel);
-    const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
-    const auto* lhs = static_cast<const typename Product::template Lhs<kMr>*>(args->lhs) +
-                      static_cast<size_t>(row / kMr) * n_blocks;
-    for (int half = 0; half < kHalves && column + 4 * half < args->n; ++half) {
-      n_rows > 4 ? Product::template gemm<8>(args, blocks, half, lhs, column + 4 * half, row, n_rows)
-                 : Product::template gemm<4>(args, blocks, half, lhs, column + 4 * half, row, n_rows);
-    }
-  }
+  static constexpr int32_t kLhsBlockBytes = sizeof(Lhs<kMr>) / kMr;
 
   static void run(const elms_gemm_args* args) {
     if (args->m > 1) return gemm_by_panels<Tiled>(args);
-    const auto* lhs = static_cast<const typename Product::template Lhs<1>*>(args->lhs);
     for (int32_t column = 0; column < args->n; column += kNr) {
       const uint8_t* panel = args->panels + static_cast<size_t>(column / kNr) * args->panel_stride_bytes;
-      Product::gemv(args, reinterpret_cast<const typename Product::Block*>(panel), lhs, column);
+      gemv(args, reinterpret_cast<const Block*>(panel), column);
+    }
+  }
+
+  static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
+                   int32_t n_rows) {
+    const Block* blocks = reinterpret_cast<const Block*>(panel);
+    const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+    const Lhs<kMr>* lhs = static_cast<const Lhs<kMr>*>(args->lhs) + static_cast<size_t>(row / kMr) * n_blocks;
+    for (int half = 0; half < kHalves && column + 4 * half < args->n; ++half) {
+      float out[kMr][4];
+      n_rows > 4 ? Product::template gemm<8>(blocks, n_blocks, half, lhs, out)
+                 : Product::template gemm<4>(blocks, n_blocks, half, lhs, out);
+      store_rows_4(args, row, n_rows, column + 4 * half, out);
+    }
+  }
+
+ private:
+  static void gemv(const elms_gemm_args* args, const Block* blocks, int32_t column) {
+    const Lhs<1>* lhs = static_cast<const Lhs<1>*>(args->lhs);
+    const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+    float32x4_t sums[kHalves] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    int32_t b = 0;
+    // Two blocks at a time: their integer sums do not wait for each other.
+    for (; b + 2 <= n_blocks; b += 2) {
+      prefetch_block<2 * sizeof(Block)>(blocks + b);
+      int32x4_t first[kHalves];
+      int32x4_t second[kHalves];
+      Product::dots_of_row(blocks[b], lhs[b], first);
+      Product::dots_of_row(blocks[b + 1], lhs[b + 1], second);
+      add_row(sums, first, blocks[b], lhs[b]);
+      add_row(sums, second, blocks[b + 1], lhs[b + 1]);
+    }
+    if (b < n_blocks) {
+      int32x4_t last[kHalves];
+      Product::dots_of_row(blocks[b], lhs[b], last);
+      add_row(sums, last, blocks[b], lhs[b]);
+    }
+    store_row_8(args, 0, column, sums[0], sums[1]);
+  }
+
+  static void add_row(float32x4_t sums[kHalves], const int32x4_t dots[kHalves], const Block& block,
+                      const Lhs<1>& lhs) {
+    for (int half = 0; half < kHalves; ++half) {
+      const float32x4_t scales = vmulq_n_f32(load_half_4(block.scale + 4 * half), lhs.only_scale());
+      sums[half] = vfmaq_f32(sums[half], Product::to_float(dots[half]), scales);
     }
   }
 };
