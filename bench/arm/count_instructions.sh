@@ -50,7 +50,7 @@ executed() { # executed CPU ARGUMENT...
 # Cycles of the inner loop for 1,000 multiply-accumulates on one CPU, or a dash where it cannot run or be predicted.
 predicted() { # predicted CPU ISA LOOP_TIMES MACS
   local cycles
-  [[ -n $mca ]] &&
+  [[ -n $mca && $1:$2 != neoverse-n1:i8mm ]] && # which it does not have
     cycles=$("$mca" -mtriple=aarch64-linux-gnu -mcpu="$1" -iterations=$mca_iterations "$scratch/loop.s" 2>/dev/null |
       awk '/^Total Cycles:/ { print $3 }') && [[ -n $cycles ]] &&
     awk -v c="$cycles" -v n="$mca_iterations" -v t="$3" -v m="$4" 'BEGIN { printf "%.1f", 1000 * c / n * t / m }' ||

@@ -20,6 +20,7 @@ struct DotWeights : Storage {
   using Block = typename Storage::Block;
   template <int kRows>
   using Lhs = LhsTile<kRows>;
+  static constexpr int kBlocksTogether = 2;
 
   static void dots_of_rows(const int8x16_t w[8], const Lhs<kMr>& lhs, int first, int32x4_t sums[4]) {
     for (int r = 0; r < 4; ++r) sums[r] = vdupq_n_s32(0);

@@ -22,6 +22,7 @@ struct PairProduct : Storage {
   using Block = typename Storage::Block;
   template <int kRows>
   using Lhs = LhsTile<kRows>;
+  static constexpr int kBlocksTogether = 1;
 
   template <int kRows>
   static void gemm(const Block* blocks, int32_t n_blocks, int half, const Lhs<kMr>* lhs,

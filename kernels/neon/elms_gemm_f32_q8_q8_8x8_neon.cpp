@@ -17,6 +17,7 @@ struct Storage {
 
   template <int kRows>
   using Lhs = LhsTile<kRows>;
+  static constexpr int kBlocksTogether = 1;
 
   /// w[2 i] is k = 0..15 of output i of the half, w[2 i + 1] k = 16..31.
   static void load(const Block& block, int half, int8x16_t w[8]) {
@@ -24,6 +25,7 @@ struct Storage {
   }
 
   static void dots_of_rows(const int8x16_t w[8], const Lhs<kMr>& lhs, int first, int32x4_t sums[4]) {
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const int8x16_t q[2] = {vld1q_s8(lhs.q[0][first + r]), vld1q_s8(lhs.q[1][first + r])};
       sums[r] = dots(w, q);
@@ -33,6 +35,7 @@ struct Storage {
   static void dots_of_row(const Block& block, const Lhs<1>& lhs, int32x4_t sums[kHalves]) {
     int8x16_t q[2];
     load_pair(lhs.q[0][0], q);
+#pragma GCC unroll 2
     for (int half = 0; half < kHalves; ++half) {
       int8x16_t w[8];
       load(block, half, w);
@@ -40,19 +43,26 @@ struct Storage {
     }
   }
 
-  static float32x4_t to_float(int32x4_t sums) { return vcvtq_f32_s32(sums); }
-
- private:
-  static int32x4_t dots(const int8x16_t w[8], const int8x16_t q[2]) {
-    return vpaddq_s32(vpaddq_s32(partial(w, q), partial(w + 2, q)),
-                      vpaddq_s32(partial(w + 4, q), partial(w + 6, q)));
+  static float32x4_t to_float(int32x4_t sums) {
+    return vcvtq_f32_s32(sums);
   }
 
-  /// Four lanes that add up to the dot product of one output.
-  static int32x4_t partial(const int8x16_t w[2], const int8x16_t q[2]) {
-    const int16x8_t first = vmlal_high_s8(vmull_s8(vget_low_s8(w[0]), vget_low_s8(q[0])), w[0], q[0]);
-    const int16x8_t second = vmlal_high_s8(vmull_s8(vget_low_s8(w[1]), vget_low_s8(q[1])), w[1], q[1]);
-    return vpadalq_s16(vpaddlq_s16(first), second);
+ private:
+  /// Pairs of lanes that add up to the dot products of two outputs, side by side: one would be a long chain.
+  static int32x4_t two_outputs(const int8x16_t w[4], const int8x16_t q[2]) {
+    int16x8_t pairs[2];
+    int32x4_t sums[2];
+    for (int i = 0; i < 2; ++i) pairs[i] = vmull_s8(vget_low_s8(w[2 * i]), vget_low_s8(q[0]));
+    for (int i = 0; i < 2; ++i) pairs[i] = vmlal_high_s8(pairs[i], w[2 * i], q[0]);
+    for (int i = 0; i < 2; ++i) sums[i] = vpaddlq_s16(pairs[i]);
+    for (int i = 0; i < 2; ++i) pairs[i] = vmull_s8(vget_low_s8(w[2 * i + 1]), vget_low_s8(q[1]));
+    for (int i = 0; i < 2; ++i) pairs[i] = vmlal_high_s8(pairs[i], w[2 * i + 1], q[1]);
+    for (int i = 0; i < 2; ++i) sums[i] = vpadalq_s16(sums[i], pairs[i]);
+    return vpaddq_s32(sums[0], sums[1]);
+  }
+
+  static int32x4_t dots(const int8x16_t w[8], const int8x16_t q[2]) {
+    return vpaddq_s32(two_outputs(w, q), two_outputs(w + 4, q));
   }
 };
 

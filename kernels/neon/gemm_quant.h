@@ -2,7 +2,7 @@
  * and the dot products of ARMv8.2. Q8 and Q4 and the two ISAs differ in Weights, which Tiled takes as
  * RowProduct<Weights>.
  *
- *   Weights::Block, Lhs<kRows>, to_float, dots_of_row    as Tiled wants them
+ *   Weights::Block, Lhs<kRows>, to_float, dots_of_row, kBlocksTogether    as Tiled wants them
  *   Weights::load(block, half, w)                 w[8] = the weights of 4 outputs, in an order of its own
  *   Weights::dots_of_rows(w, lhs, first, sums)    sums[r] = exact integer sums of the 4 outputs with row
  * first + r, r < 4

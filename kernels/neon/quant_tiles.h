@@ -114,33 +114,28 @@ struct Tiled {
 
  private:
   static void gemv(const elms_gemm_args* args, const Block* blocks, int32_t column) {
+    constexpr int kTogether = Product::kBlocksTogether;
     const Lhs<1>* lhs = static_cast<const Lhs<1>*>(args->lhs);
     const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
     float32x4_t sums[kHalves] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     int32_t b = 0;
-    // Two blocks at a time: their integer sums do not wait for each other.
-    for (; b + 2 <= n_blocks; b += 2) {
-      prefetch_block<2 * sizeof(Block)>(blocks + b);
-      int32x4_t first[kHalves];
-      int32x4_t second[kHalves];
-      Product::dots_of_row(blocks[b], lhs[b], first);
-      Product::dots_of_row(blocks[b + 1], lhs[b + 1], second);
-      add_row(sums, first, blocks[b], lhs[b]);
-      add_row(sums, second, blocks[b + 1], lhs[b + 1]);
+    for (; b + kTogether <= n_blocks; b += kTogether) {
+      prefetch_block<kTogether * sizeof(Block)>(blocks + b);
+      add_blocks<kTogether>(sums, blocks + b, lhs + b);
     }
-    if (b < n_blocks) {
-      int32x4_t last[kHalves];
-      Product::dots_of_row(blocks[b], lhs[b], last);
-      add_row(sums, last, blocks[b], lhs[b]);
-    }
+    for (; b < n_blocks; ++b) add_blocks<1>(sums, blocks + b, lhs + b);
     store_row_8(args, 0, column, sums[0], sums[1]);
   }
 
-  static void add_row(float32x4_t sums[kHalves], const int32x4_t dots[kHalves], const Block& block,
-                      const Lhs<1>& lhs) {
-    for (int half = 0; half < kHalves; ++half) {
-      const float32x4_t scales = vmulq_n_f32(load_half_4(block.scale + 4 * half), lhs.only_scale());
-      sums[half] = vfmaq_f32(sums[half], Product::to_float(dots[half]), scales);
+  template <int kBlocks>
+  static void add_blocks(float32x4_t sums[kHalves], const Block* blocks, const Lhs<1>* lhs) {
+    int32x4_t dots[kBlocks][kHalves];
+    for (int b = 0; b < kBlocks; ++b) Product::dots_of_row(blocks[b], lhs[b], dots[b]);
+    for (int b = 0; b < kBlocks; ++b) {
+      for (int half = 0; half < kHalves; ++half) {
+        const float32x4_t scales = vmulq_n_f32(load_half_4(blocks[b].scale + 4 * half), lhs[b].only_scale());
+        sums[half] = vfmaq_f32(sums[half], Product::to_float(dots[b][half]), scales);
+      }
     }
   }
 };
