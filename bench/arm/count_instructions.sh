@@ -78,14 +78,14 @@ count() { # count ISA CPU FORMAT M N YARDSTICK
     $1 == t { if ($2 ~ /^(b|b\..*|cbn?z|tbn?z)$/) sub(/[0-9a-f]+ *$/, "0", $3); print "", $2, $3 }' \
     "$scratch/call" >"$scratch/loop.s"
   [[ $isa != i8mm ]] || sed -i '1i .arch_extension i8mm' "$scratch/loop.s"
-  cells="\`$name\` | $( ((m == 1)) && echo GEMV || echo "GEMM $m")"
+  cells="\`$name\` | $m"
   cells+=" | $(awk -v t="$total" -v m="$macs" 'BEGIN { printf "%.1f", 1000 * t / m }') | $yardstick"
   cells+=" | $(awk -v t="$multiplies" -v m="$macs" 'BEGIN { printf "%.1f", 1000 * t / m }')"
   for mca_cpu in "${mca_cpus[@]}"; do cells+=" | $(predicted "$mca_cpu" "$isa" "$loop_times" "$macs")"; done
   echo "| $cells |"
 }
 
-echo "| kernel | | instructions | KleidiAI, int4 | of ours multiply | $(printf '%s | ' "${mca_cpus[@]}")"
+echo "| kernel | rows | instructions | KleidiAI, int4 | of ours multiply |$(printf ' %s |' "${mca_cpus[@]}")"
 echo "|---|---|---|---|---|---|---|---|"
 [[ $# -gt 0 ]] || set -- neon dotprod i8mm
 for isa in "$@"; do

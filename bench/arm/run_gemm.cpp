@@ -107,7 +107,8 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const elms_cpu_features cpu{.avx2_fma_f16c = false, .neon = true, .neon_dotprod = true, .neon_i8mm = true};
+  elms_cpu_features cpu{};
+  cpu.neon = cpu.neon_dotprod = cpu.neon_i8mm = true;
   const elms_kernel_table* table = argc == 7 ? elms_select_kernels(&cpu, argv[1]) : nullptr;
   if (table == nullptr || (std::strcmp(argv[2], "q8") != 0 && std::strcmp(argv[2], "q4") != 0)) {
     std::fputs("usage: run_gemm ISA q8|q4 M N K CALLS|check\n", stderr);
