@@ -101,6 +101,17 @@ TEST_CASE("cli: bench says where the time of a batch and of a step goes", "[cli]
       CHECK(time["share"].get<double>() == Approx(time["ms"].get<double>() / profile["ms"].get<double>()));
     }
   }
+  // Work over time, the work counted from the shape: two layers, 16 tokens, d_model 64, 4 query and 2 KV
+  // heads of 32.
+  const json& prefill = bench["profile"]["prefill"]["ops"];
+  CHECK(prefill["qkv"]["gops"].get<double>() * prefill["qkv"]["ms"].get<double>() ==
+        Approx(2 * 16 * 2.0 * 64 * (4 + 2 + 2) * 32 / 1e6));
+  CHECK(prefill["attention"]["gops"].get<double>() * prefill["attention"]["ms"].get<double>() ==
+        Approx(2 * (16 * 17 / 2) * 4.0 * 4 * 32 / 1e6));
+  CHECK_FALSE(prefill["norm"].contains("gops"));
+  const json& decode = bench["profile"]["decode"]["ops"];
+  CHECK(decode["attention"]["gb_s"].get<double>() * decode["attention"]["ms"].get<double>() ==
+        Approx(2 * 101 * 2.0 * 2 * 32 * 2 / 1e6));
   CHECK(bench["profile"]["prefill"]["tokens"] == 16);
   CHECK(bench["profile"]["decode"]["tokens"] == 1);
   CHECK(bench["profile"]["decode"]["context"] == 100);

@@ -76,9 +76,10 @@ Json level_json(const BenchReport& report, const LevelTimes& times) {
 
 Json profile_json(const OpProfile& profile) {
   Json ops;
-  for (std::size_t op = 0; op < elms::kOpCount; ++op) {
-    ops[elms::op_name(static_cast<elms::Op>(op))] = {{"ms", profile.op_ms[op]},
-                                                     {"share", profile.op_ms[op] / profile.ms}};
+  for (std::size_t i = 0; i < elms::kOpCount; ++i) {
+    Json& op = ops[elms::op_name(static_cast<elms::Op>(i))];
+    op = {{"ms", profile.op_ms[i]}, {"share", profile.op_ms[i] / profile.ms}};
+    if (profile.op_rate[i] > 0.0) op[profile.tokens > 1 ? "gops" : "gb_s"] = profile.op_rate[i];
   }
   ops["other"] = {{"ms", profile.other_ms}, {"share", profile.other_ms / profile.ms}};
   return {

@@ -1,5 +1,6 @@
 #include "cli/bench/profile.hpp"
 
+#include "cli/bench/op_work.hpp"
 #include "cli/bench/runs.hpp"
 
 namespace elms_cli {
@@ -24,9 +25,14 @@ class OpSamples {
     return {};
   }
 
-  [[nodiscard]] OpProfile profile(std::int32_t tokens, std::int32_t context) const {
-    OpProfile profile{tokens, context, all_.median(), {}, other_.median()};
-    for (std::size_t op = 0; op < elms::kOpCount; ++op) profile.op_ms[op] = ops_[op].median();
+  [[nodiscard]] OpProfile profile(const elms::Session& session, std::int32_t tokens,
+                                  std::int32_t context) const {
+    OpProfile profile{tokens, context, all_.median(), {}, {}, other_.median()};
+    for (std::size_t op = 0; op < elms::kOpCount; ++op) {
+      const OpWork work = work_of(static_cast<elms::Op>(op), session, tokens, context);
+      profile.op_ms[op] = ops_[op].median();
+      profile.op_rate[op] = (tokens > 1 ? work.operations : work.bytes) / profile.op_ms[op] / 1e6;
+    }
     return profile;
   }
 
@@ -51,7 +57,7 @@ elms::Result<Profiles> profile_ops(elms::Session& session, const BenchOptions& o
         session, [&] { return session.prefill(std::span(tokens).first(static_cast<std::size_t>(batch))); }));
     bar.update({"profile", (run + 1.0) / (options.repeats + 1.0)});
   }
-  profiles.prefill = prefill.profile(batch, 0);
+  profiles.prefill = prefill.profile(session, batch, 0);
 
   session.reset();
   ELMS_RETURN_IF_ERROR(session.prefill(std::span(tokens).first(static_cast<std::size_t>(context))));
@@ -60,32 +66,8 @@ elms::Result<Profiles> profile_ops(elms::Session& session, const BenchOptions& o
   for (std::int32_t step = 0; step < kProfiledSteps; ++step) {
     ELMS_RETURN_IF_ERROR(decode.measure(session, [&] { return session.decode().error(); }));
   }
-  profiles.decode = decode.profile(1, context);
+  profiles.decode = decode.profile(session, 1, context);
   return profiles;
-}
-
-OpWork work_of(elms::Op op, const elms::ElasticModel& model) {
-  OpWork work;
-  const auto add = [&](const elms::detail::PackedMatrix& matrix) {
-    work.operations += 2.0 * matrix.rows * matrix.cols;
-    work.bytes += static_cast<double>(matrix.n_panels()) * static_cast<double>(matrix.panel_stride_bytes);
-  };
-  if (op == elms::Op::kHead) add(model.weights().head);
-  for (const elms::detail::LayerWeights& layer : model.weights().layers) {
-    if (op == elms::Op::kQkv) {
-      add(layer.wq);
-      add(layer.wk);
-      add(layer.wv);
-    } else if (op == elms::Op::kWo) {
-      add(layer.wo);
-    } else if (op == elms::Op::kGateUp) {
-      add(layer.gate);
-      add(layer.up);
-    } else if (op == elms::Op::kDown) {
-      add(layer.down);
-    }
-  }
-  return work;
 }
 
 }  // namespace elms_cli

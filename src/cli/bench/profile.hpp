@@ -15,21 +15,16 @@ struct OpProfile {
   std::int32_t context = 0;  ///< tokens in the cache before it; the median of several steps
   double ms = 0.0;           ///< all of it
   std::array<double, elms::kOpCount> op_ms{};
-  double other_ms = 0.0;  ///< outside of ops: choosing a token, the session itself
+  std::array<double, elms::kOpCount> op_rate{};  ///< GOPS of a batch, GB/s of a step; 0: see OpWork
+  double other_ms = 0.0;                         ///< outside of ops: choosing a token, the session itself
 };
 
 struct Profiles {
   OpProfile prefill, decode;
 };
 
-/// Medians of several runs.
+/// Medians of several runs: of the longest prompt's first batch, and of steps after
+/// options.profiled_context() tokens.
 elms::Result<Profiles> profile_ops(elms::Session& session, const BenchOptions& options, ProgressBar& bar);
-
-/// What an op works through at full width; 0 where it is not a product with weights.
-struct OpWork {
-  double operations = 0.0;  ///< for each row
-  double bytes = 0.0;       ///< of weights
-};
-OpWork work_of(elms::Op op, const elms::ElasticModel& model);
 
 }  // namespace elms_cli

@@ -47,17 +47,12 @@ void print_phase(const BenchReport& report, const char* rate, bool maddubs, Figu
   table.print();
 }
 
-void print_profile(const BenchReport& report, const OpProfile& profile) {
-  const bool prefill = profile.tokens > 1;
-  Table table({"op", "ms", "share", prefill ? "GOPS" : "GB/s"});
+void print_profile(const OpProfile& profile) {
+  Table table({"op", "ms", "share", profile.tokens > 1 ? "GOPS" : "GB/s"});
   for (std::size_t i = 0; i < elms::kOpCount; ++i) {
-    const auto op = static_cast<elms::Op>(i);
-    const OpWork work = work_of(op, *report.model);
-    const double rows =
-        op == elms::Op::kHead ? 1 : profile.tokens;  // only the last token needs the output head
-    const double rate = (prefill ? work.operations * rows : work.bytes) / profile.op_ms[i] / 1e6;
-    table.add({elms::op_name(op), fixed(profile.op_ms[i], 3), percent(profile.op_ms[i] / profile.ms, 1),
-               rate > 0.0 ? fixed(rate, 1) : ""});
+    table.add({elms::op_name(static_cast<elms::Op>(i)), fixed(profile.op_ms[i], 3),
+               percent(profile.op_ms[i] / profile.ms, 1),
+               profile.op_rate[i] > 0.0 ? fixed(profile.op_rate[i], 1) : ""});
   }
   table.add({"other", fixed(profile.other_ms, 3), percent(profile.other_ms / profile.ms, 1), ""});
   table.add({"all", fixed(profile.ms, 3), "", ""});
@@ -93,10 +88,10 @@ void print_bench_tables(const BenchReport& report) {
   print_phase(report, "GB/s", false, [&](const LevelTimes& times) { return decode_figures(report, times); });
   std::printf("\nwhere a prefill of %d tokens at full width spends its time\n",
               report.profiles.prefill.tokens);
-  print_profile(report, report.profiles.prefill);
+  print_profile(report.profiles.prefill);
   std::printf("\nwhere a decode step at full width spends its time, %d tokens in the cache\n",
               report.profiles.decode.context);
-  print_profile(report, report.profiles.decode);
+  print_profile(report.profiles.decode);
 }
 
 }  // namespace elms_cli
