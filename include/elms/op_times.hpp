@@ -12,21 +12,23 @@ namespace elms::inline v0 {
 enum class Op : std::uint8_t {
   kEmbedding,  ///< rows of the embedding table
   kNorm,       ///< RMSNorm before attention, FFN and output head
-  kQuantise,   ///< activations to int8, before every product with quantised weights
+  kQuantise,   ///< activations to int8, before products with quantised weights
   kQkv,        ///< query, key and value projections
   kRopeStore,  ///< rotations, per-head norms, keys and values into the cache
   kAttention,  ///< over the KV cache
   kWo,         ///< attention's output projection, added to the residual stream
-  kGateUp,     ///< gate and up projections, with SwiGLU, which runs while a task's outputs are in cache
+  kGateUp,     ///< gate and up projections
+  kSwiglu,     ///< SwiGLU: its part of the parallel section that it shares with gate and up
   kDown,       ///< down projection, added to the residual stream
   kHead,       ///< logits
 };
-inline constexpr std::size_t kOpCount = 10;
+inline constexpr std::size_t kOpCount = 11;
 
 /// "embedding", "norm", "quantise", ...
 [[nodiscard]] constexpr const char* op_name(Op op) noexcept {
-  constexpr const char* kNames[kOpCount] = {"embedding", "norm", "quantise",       "qkv",  "rope_store",
-                                            "attention", "wo",   "gate_up_swiglu", "down", "head"};
+  constexpr const char* kNames[kOpCount] = {"embedding",  "norm",      "quantise", "qkv",
+                                            "rope_store", "attention", "wo",       "gate_up",
+                                            "swiglu",     "down",      "head"};
   return kNames[static_cast<std::size_t>(op)];
 }
 

@@ -94,7 +94,7 @@ TEST_CASE("cli: bench says where the time of a batch and of a step goes", "[cli]
     INFO(phase);
     const json& profile = bench["profile"][phase];
     CHECK(profile["ms"].get<double>() > 0.0);
-    REQUIRE(profile["ops"].size() == 11);
+    REQUIRE(profile["ops"].size() == 12);
     for (const auto& [op, time] : profile["ops"].items()) {
       INFO(op);
       CHECK(time["ms"].get<double>() > 0.0);
@@ -131,6 +131,22 @@ TEST_CASE("cli: bench plots times against the ideal, and prints tables", "[cli]"
   CHECK_THAT(plot, Catch::StartsWith("<svg "));
   for (const char* line : {"ideal", "decode", "prefill of 4", "prefill of 8"})
     CHECK_THAT(plot, Catch::Contains(line));
+}
+
+TEST_CASE("cli: bench says what time adapters add, where there are any", "[cli]") {
+  const std::string adapted = scratch_path("bench_adapted.gguf");
+  elms_json(
+      {"synth", "--shape",
+       R"({"d_model":64,"n_layers":2,"n_heads":4,"n_kv_heads":2,"head_dim":32,"d_ff":192,"n_vocab":320})",
+       "--type", "q8_0", "--lora-rank", "8", "-o", adapted});
+  for (const bool with : {true, false}) {
+    const json bench =
+        elms_json({"bench", with ? adapted : quantised_model(), "-p", "4", "-n", "4", "--repeat", "1"});
+    for (const json& result : bench["results"]) {
+      CHECK(result.contains("decode_adapter_added") == with);
+      if (with) CHECK(result["decode_adapter_added"].get<double>() > -1.0);
+    }
+  }
 }
 
 TEST_CASE("cli: Ctrl-C ends a bench", "[cli]") {

@@ -364,25 +364,29 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const
     clock_.lap(Op::kQuantise);
     const std::int32_t n_units = unit_count(gate), unit = unit_outputs(gate);
     const UnitSplit split(n_units, 2 * mac_count(gate, m), *pool_);
+    OpShares shares(clock_);
     pool_->parallel_for(split.n_tasks, [&](std::size_t task) {
+      OpShares::Task stopwatch(shares);
       const std::int32_t begin = static_cast<std::int32_t>(task) * split.units_per_task;
       const std::int32_t end = std::min(n_units, begin + split.units_per_task);
       run_units(gate, lhs, begin, end);
       run_units(up, lhs, begin, end);
+      stopwatch.end_first();
       const std::int32_t first = begin * unit, n = std::min(slice.ff, end * unit) - first;
       for (std::size_t r = 0; r < static_cast<std::size_t>(m); ++r) {
         float* row = gate_.data() + r * ff + first;
         kernels_->swiglu(row, up_.data() + r * ff + first, n, row);
       }
+      stopwatch.end_second();
     });
-    clock_.lap(Op::kGateUp);
+    shares.lap(Op::kGateUp, Op::kSwiglu);
   } else {
     const Product both[] = {gate, up};
     multiply(normed_.data(), d_model(), m, both, lhs_.data(), *pool_, clock_, Op::kGateUp, group, projected_.data());
     for_each_row(m, [&](std::size_t r) {
       kernels_->swiglu(gate_.data() + r * ff, up_.data() + r * ff, slice.ff, gate_.data() + r * ff);
     });
-    clock_.lap(Op::kGateUp);
+    clock_.lap(Op::kSwiglu);
   }
   if (probe != nullptr) {
     (*probe)(ProbePoint::kFfnActivation, static_cast<std::int32_t>(layer),

@@ -70,4 +70,9 @@ PhaseFigures decode_figures(const BenchReport& report, const LevelTimes& times) 
                        report.widest().decode);
 }
 
+std::optional<double> adapter_added(const LevelTimes& times) {
+  if (times.decode_unadapted.values.empty()) return std::nullopt;
+  return median_ratio(times.decode, times.decode_unadapted) - 1.0;
+}
+
 }  // namespace elms_cli

@@ -69,6 +69,7 @@ Json level_json(const BenchReport& report, const LevelTimes& times) {
   json["decode_best_share"] = decode.best_share;
   json["decode_time_ratio"] = decode.time_ratio;
   json["decode_excess"] = decode.excess;
+  if (const auto added = adapter_added(times); added.has_value()) json["decode_adapter_added"] = *added;
   json["spread"] = {{"prefill", prefill.spread}, {"decode", decode.spread}};
   json["prefill"] = std::move(each);
   return json;

@@ -86,6 +86,12 @@ void print_bench_tables(const BenchReport& report) {
   }
   std::printf("\ndecode of %d tokens; limit: read\n", report.options.decode_tokens);
   print_phase(report, "GB/s", false, [&](const LevelTimes& times) { return decode_figures(report, times); });
+  for (const LevelTimes& times : report.levels) {
+    if (const auto added = adapter_added(times); added.has_value()) {
+      std::printf("level %d: its adapter adds %s to the time of decode\n", times.level,
+                  percent(*added, 1).c_str());
+    }
+  }
   std::printf("\nwhere a prefill of %d tokens at full width spends its time\n",
               report.profiles.prefill.tokens);
   print_profile(report.profiles.prefill);

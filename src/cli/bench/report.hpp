@@ -55,6 +55,9 @@ struct PhaseFigures {
 };
 PhaseFigures prefill_figures(const BenchReport& report, const LevelTimes& times, std::size_t prompt);
 PhaseFigures decode_figures(const BenchReport& report, const LevelTimes& times);
+/// Decode: what the level's adapter adds to the time, as a share of the time without; nothing where it has
+/// none.
+std::optional<double> adapter_added(const LevelTimes& times);
 
 void print_bench_json(const BenchReport& report);
 void print_bench_tables(const BenchReport& report);

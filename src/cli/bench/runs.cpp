@@ -42,10 +42,10 @@ std::vector<LevelTimes> levels_to_time(const elms::ElasticModel& model, const Be
   const std::vector<Samples> prefill(options.prefill_tokens.size());
   std::vector<LevelTimes> levels;
   for (const double width : options.widths)
-    levels.push_back({width, model.level_for_width(width), prefill, {}});
+    levels.push_back({width, model.level_for_width(width), prefill, {}, {}});
   if (!options.widths.empty()) return levels;
   for (std::size_t i = 0; i < model.levels().size(); ++i) {
-    levels.push_back({model.levels()[i].cost_share, static_cast<int>(i), prefill, {}});
+    levels.push_back({model.levels()[i].cost_share, static_cast<int>(i), prefill, {}, {}});
   }
   return levels;
 }
@@ -83,7 +83,8 @@ elms::Result<Opened> open_to_first_token(const BenchOptions& options) {
 
 elms::Result<std::vector<LevelTimes>> time_levels(elms::Session& session, const BenchOptions& options,
                                                   LimitsMeter& meter, ProgressBar& bar) {
-  std::vector<LevelTimes> levels = levels_to_time(session.model(), options);
+  const elms::ElasticModel& model = session.model();
+  std::vector<LevelTimes> levels = levels_to_time(model, options);
   SessionTimer timer(session, options);
   double done = 0.0;
   const double total = static_cast<double>(options.repeats) * static_cast<double>(levels.size());
@@ -98,6 +99,13 @@ elms::Result<std::vector<LevelTimes>> time_levels(elms::Session& session, const 
       }
       ELMS_ASSIGN_OR_RETURN(const double seconds, timer.decode());
       level.decode.add(seconds);
+      if (model.adapter(level.level) != nullptr) {
+        // The same slices, but not as a level: without its adapter.
+        ELMS_RETURN_IF_ERROR(
+            session.set_slices(model.levels()[static_cast<std::size_t>(level.level)].layers));
+        ELMS_ASSIGN_OR_RETURN(const double unadapted, timer.decode());
+        level.decode_unadapted.add(unadapted);
+      }
       meter.sample_if_due();
       bar.update({"bench", ++done / total});
     }

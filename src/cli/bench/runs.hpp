@@ -36,6 +36,7 @@ struct LevelTimes {
   int level = 0;
   std::vector<Samples> prefill;  ///< one for each prompt length
   Samples decode;                ///< of options.decode_tokens
+  Samples decode_unadapted;      ///< likewise without the level's adapter; empty where it has none
 };
 
 /// Repeats go round all levels in turn, and limits are measured between them, so that a slow moment of the
