@@ -40,9 +40,9 @@ std::uint64_t sum_of(const std::uint64_t* values, std::size_t n) {
 
 elms::Result<Buffer<std::uint64_t>> big_buffer() {
   constexpr std::size_t kMost = std::size_t{512} << 20, kLeast = std::size_t{32} << 20;
-  auto buffer = Buffer<std::uint64_t>::uninitialized(kMost / sizeof(std::uint64_t));
+  auto buffer = Buffer<std::uint64_t>::uninitialized_streamed(kMost / sizeof(std::uint64_t));
   for (std::size_t size = kMost / 2; !buffer.has_value() && size >= kLeast; size /= 2) {
-    buffer = Buffer<std::uint64_t>::uninitialized(size / sizeof(std::uint64_t));
+    buffer = Buffer<std::uint64_t>::uninitialized_streamed(size / sizeof(std::uint64_t));
   }
   return buffer;
 }

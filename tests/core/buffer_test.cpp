@@ -80,3 +80,18 @@ TEST_CASE("buffer moves without copying", "[core][buffer]") {
 }
 
 }  // namespace
+
+TEST_CASE("buffer: streamed memory is aligned to huge pages where it is large enough for one", "[core][buffer]") {
+  using elms::detail::kHugePageBytes;
+  auto small = Buffer<std::uint8_t>::uninitialized_streamed(kHugePageBytes - 1);
+  REQUIRE_OK(small);
+  for (const std::size_t size : {kHugePageBytes, 2 * kHugePageBytes + 3}) {
+    auto buffer = Buffer<std::uint8_t>::uninitialized_streamed(size);
+    REQUIRE_OK(buffer);
+    CHECK(buffer->size() == size);
+    CHECK(reinterpret_cast<std::uintptr_t>(buffer->data()) % kHugePageBytes == 0);
+    std::memset(buffer->data(), 1, size);
+    *small = std::move(*buffer);  // of another alignment: each is freed as it was allocated
+    CHECK((*small)[size - 1] == 1);
+  }
+}

@@ -90,7 +90,7 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
   PackedMatrix matrix = describe_matrix(tensor, kernels);
   const auto nr = static_cast<std::size_t>(matrix.kernel->nr);
   const auto n_panels = static_cast<std::size_t>(matrix.n_panels());
-  ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized(matrix.packed_bytes()));
+  ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized_streamed(matrix.packed_bytes()));
 
   const RowConverter converter(tensor, matrix.storage, column_order);
   const std::size_t row_size = converter.out_bytes();
