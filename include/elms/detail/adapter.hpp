@@ -35,7 +35,8 @@ struct LowRank {
   std::int32_t rank = 0;  ///< 0: none
 };
 
-/// The matrices that read the same input, and their A's one below the other.
+/// The matrices that read the same input, and their A's one below the other, in int8 blocks where the first of the matrices
+/// reads its input quantised, so that they share it.
 struct AdapterGroup {
   PackedMatrix a;  ///< [sum of ranks, k]
   std::int32_t rank = 0;
@@ -53,7 +54,7 @@ struct LevelAdapter {
   std::uint64_t bytes = 0;    ///< in memory, all of which a token reads
 };
 
-/// Rows that `fill(row, out)` gives as floats, packed for the float kernel of a storage type (kF32 or kF16).
+/// Rows that `fill(row, out)` gives as floats, packed for the kernel of a storage type; whole blocks.
 template <typename Fill>
 Result<PackedMatrix> pack_float_rows(const elms_kernel_table& kernels, DType storage, std::int32_t rows, std::int32_t cols,
                                      Fill&& fill) {
@@ -175,10 +176,10 @@ class AdapterLoader {
     const Member attn_out[] = {{"attn_output", &layer.o, d, &as_stored}};
     const Member ffn_in[] = {{"ffn_gate", &layer.gate, slice.ff, &as_stored}, {"ffn_up", &layer.up, slice.ff, &as_stored}};
     const Member ffn_out[] = {{"ffn_down", &layer.down, d, &as_stored}};
-    ELMS_RETURN_IF_ERROR(load_group(index, attn_in, d, as_stored, layer.attn_in));
-    ELMS_RETURN_IF_ERROR(load_group(index, attn_out, q, heads, layer.attn_out));
-    ELMS_RETURN_IF_ERROR(load_group(index, ffn_in, d, as_stored, layer.ffn_in));
-    ELMS_RETURN_IF_ERROR(load_group(index, ffn_out, slice.ff, as_stored, layer.ffn_out));
+    ELMS_RETURN_IF_ERROR(load_group(index, attn_in, d, as_stored, weights.wq, layer.attn_in));
+    ELMS_RETURN_IF_ERROR(load_group(index, attn_out, q, heads, weights.wo, layer.attn_out));
+    ELMS_RETURN_IF_ERROR(load_group(index, ffn_in, d, as_stored, weights.gate, layer.ffn_in));
+    ELMS_RETURN_IF_ERROR(load_group(index, ffn_out, slice.ff, as_stored, weights.down, layer.ffn_out));
     ELMS_RETURN_IF_ERROR(add_bias(index, o_bias_, weights.bo, layer.o_bias));
     return add_bias(index, down_bias_, {}, layer.down_bias);
   }
@@ -211,7 +212,7 @@ class AdapterLoader {
   }
 
   Status load_group(std::size_t layer, std::span<const Member> members, std::int32_t k, const GroupOrder& columns,
-                    AdapterGroup& group) const {
+                    const PackedMatrix& first, AdapterGroup& group) const {
     std::vector<const std::uint8_t*> a_rows;
     std::vector<DType> a_types;
     DType storage = DType::kF16;
@@ -230,6 +231,12 @@ class AdapterLoader {
       ELMS_ASSIGN_OR_RETURN(member.out->b, pack_b(*b, *member.rows));
     }
     if (group.rank == 0) return {};
+    const elms_gemm_kernel& q8 = *kernels_.gemm[ELMS_WEIGHT_Q8];
+    if (first.kernel->prepare_lhs == q8.prepare_lhs && first.kernel->mr == q8.mr) {
+      storage = DType::kQ8_0;
+    } else if (first.kernel->prepare_lhs != nullptr) {
+      return unsupported(file_.name(), ": the kernel ", first.kernel->name, " shares its input with none of an adapter");
+    }
     std::vector<float> stored(static_cast<std::size_t>(k));
     ELMS_ASSIGN_OR_RETURN(group.a, pack_float_rows(kernels_, storage, group.rank, k, [&](std::int32_t row, float* out) {
       decode_row(a_types[static_cast<std::size_t>(row)], a_rows[static_cast<std::size_t>(row)], stored.size(), stored.data());

@@ -358,8 +358,8 @@ inline void Decoder::ffn_block(std::size_t layer, const LayerShape& slice, const
   const AdapterGroup* group = group_of(adapter, &LayerAdapter::ffn_in);
   if (w.gate.kernel == w.up.kernel && unit_outputs(gate) == unit_outputs(up)) {
     // Both products of a range of units, then their SwiGLU while it is in cache.
-    Projection projection(group, normed_.data(), d_model(), m, config().d_model, projected_.data());
     Lhs lhs = prepare_lhs(*w.gate.kernel, normed_.data(), d_model(), m, config().d_model, lhs_.data(), *pool_);
+    Projection projection(group, lhs, config().d_model, projected_.data());
     lhs.projection = &projection;
     clock_.lap(Op::kQuantise);
     const std::int32_t n_units = unit_count(gate), unit = unit_outputs(gate);

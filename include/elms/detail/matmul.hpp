@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <thread>
 
@@ -26,72 +27,68 @@ struct Product {
   const LowRank* update = nullptr;  ///< B; A x comes with the left-hand side
 };
 
-/// A x of all updates of one input, computed inside the parallel section of the products that need it: whoever comes first
-/// takes a part, and nobody waits for a part that no thread is at. One section, no barrier of its own.
-class Projection {
- public:
-  /// x [m, k]; out [m, rank]. `group` may be null or of rank 0: there are no updates.
-  Projection(const AdapterGroup* group, const float* x, std::size_t x_stride, std::int32_t m, std::int32_t k, float* out) noexcept
-      : group_(group), x_(x), x_stride_(x_stride), m_(m), k_(k), out_(out) {
-    if (!empty()) n_parts_ = static_cast<std::int32_t>((m + kRows - 1) / kRows) * group->a.n_panels();
-  }
-  Projection(const Projection&) = delete;
-  Projection& operator=(const Projection&) = delete;
-
-  [[nodiscard]] bool empty() const noexcept { return group_ == nullptr || group_->rank == 0; }
-  [[nodiscard]] std::int32_t rank() const noexcept { return group_->rank; }
-
-  /// Computes one part, if one is left.
-  bool take_part() noexcept {
-    if (taken_.load(std::memory_order_relaxed) >= n_parts_) return false;
-    const std::int32_t part = taken_.fetch_add(1, std::memory_order_relaxed);
-    if (part >= n_parts_) return false;
-    compute(part / group_->a.n_panels() * kRows, part % group_->a.n_panels());
-    done_.fetch_add(1, std::memory_order_release);
-    return true;
-  }
-
-  /// All of A x, [m, rank].
-  [[nodiscard]] const float* finish() noexcept {
-    while (take_part()) {
-    }
-    while (done_.load(std::memory_order_acquire) < n_parts_) std::this_thread::yield();
-    return out_;
-  }
-
- private:
-  static constexpr std::int32_t kRows = 32;
-
-  void compute(std::int32_t row, std::int32_t panel) const noexcept {
-    const PackedMatrix& a = group_->a;
-    const auto first = static_cast<std::size_t>(row), rank = static_cast<std::size_t>(group_->rank);
-    elms_gemm_args args{};
-    args.lhs = x_ + first * x_stride_;
-    args.lhs_stride_bytes = x_stride_ * sizeof(float);
-    args.panels = a.panels.data() + static_cast<std::size_t>(panel) * a.panel_stride_bytes;
-    args.panel_stride_bytes = a.panel_stride_bytes;
-    args.m = std::min(kRows, m_ - row);
-    args.n = std::min(a.kernel->nr, group_->rank - panel * a.kernel->nr);
-    args.k = k_;
-    args.dst = out_ + first * rank + static_cast<std::size_t>(panel * a.kernel->nr);
-    args.dst_stride = rank;
-    a.kernel->gemm(&args);
-  }
-
-  const AdapterGroup* group_;
-  const float* x_;
-  std::size_t x_stride_;
-  std::int32_t m_, k_, n_parts_ = 0;
-  float* out_;
-  std::atomic<std::int32_t> taken_{0}, done_{0};
-};
-
 /// A batch of activations as kernels take it: plain rows, or quantised into a buffer of the session.
 struct Lhs {
   const void* data = nullptr;
   std::size_t stride_bytes = 0;
   std::int32_t m = 0;
-  Projection* projection = nullptr;  ///< A x of the products' updates; null without any
+  class Projection* projection = nullptr;  ///< A x of the products' updates; null without any
+};
+
+/// A x of all updates of one input, computed inside the parallel section of the products that need it: whoever comes first
+/// takes a panel of A, and nobody waits for a panel that no thread is at. One section, no barrier of its own.
+class Projection {
+ public:
+  /// `lhs` is x [m, k] in the form that A's kernel takes; out [m, rank]. `group` may be null or of rank 0: no updates.
+  Projection(const AdapterGroup* group, const Lhs& lhs, std::int32_t k, float* out) noexcept
+      : group_(group), lhs_(lhs), k_(k), n_panels_(group == nullptr || group->rank == 0 ? 0 : group->a.n_panels()), out_(out) {}
+  Projection(const Projection&) = delete;
+  Projection& operator=(const Projection&) = delete;
+
+  [[nodiscard]] std::int32_t rank() const noexcept { return group_->rank; }
+
+  /// Computes one panel, if one is left.
+  bool take_panel() noexcept {
+    if (taken_.load(std::memory_order_relaxed) >= n_panels_) return false;
+    const std::int32_t panel = taken_.fetch_add(1, std::memory_order_relaxed);
+    if (panel >= n_panels_) return false;
+    compute(panel);
+    done_.fetch_add(1, std::memory_order_release);
+    return true;
+  }
+
+  /// All of A x, [m, rank].
+  const float* finish() noexcept {
+    constexpr int kSpins = 1 << 14;  // longer than a panel takes; then its thread is not running
+    while (take_panel()) {
+    }
+    for (int spins = 0; done_.load(std::memory_order_acquire) < n_panels_; ++spins) {
+      if (spins > kSpins) std::this_thread::yield();
+    }
+    return out_;
+  }
+
+ private:
+  void compute(std::int32_t panel) const noexcept {
+    const PackedMatrix& a = group_->a;
+    elms_gemm_args args{};
+    args.lhs = lhs_.data;
+    args.lhs_stride_bytes = lhs_.stride_bytes;
+    args.panels = a.panels.data() + static_cast<std::size_t>(panel) * a.panel_stride_bytes;
+    args.panel_stride_bytes = a.panel_stride_bytes;
+    args.m = lhs_.m;
+    args.n = std::min(a.kernel->nr, group_->rank - panel * a.kernel->nr);
+    args.k = k_;
+    args.dst = out_ + panel * a.kernel->nr;
+    args.dst_stride = static_cast<std::size_t>(group_->rank);
+    a.kernel->gemm(&args);
+  }
+
+  const AdapterGroup* group_;
+  Lhs lhs_;
+  std::int32_t k_, n_panels_;
+  float* out_;
+  std::atomic<std::int32_t> taken_{0}, done_{0};
 };
 
 [[nodiscard]] inline std::size_t lhs_bytes(const elms_gemm_kernel& kernel, std::int32_t m, std::int32_t k) noexcept {
@@ -145,7 +142,7 @@ inline void run_units(const Product& product, const Lhs& lhs, std::int32_t begin
   const std::int32_t first = begin * unit;
   const std::int32_t n = std::min(product.n, end * unit) - first;
   if (n <= 0) return;
-  if (product.update != nullptr) lhs.projection->take_part();  // the other threads are at W meanwhile
+  if (product.update != nullptr) lhs.projection->take_panel();  // the other threads are at W meanwhile
   elms_gemm_args args{};
   args.lhs = lhs.data;
   args.lhs_stride_bytes = lhs.stride_bytes;
@@ -217,7 +214,7 @@ inline void run_products(std::span<const Product> products, const Lhs& lhs, Thre
 inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::span<const Product> products,
                      std::uint8_t* lhs_scratch, ThreadPool& pool, OpClock& clock, Op op,
                      const AdapterGroup* adapter = nullptr, float* projected = nullptr) noexcept {
-  Projection projection(adapter, x, x_stride, m, products[0].k, projected);
+  std::optional<Projection> projection;  // of the first left-hand side, whose form the loader gave the A's
   for (std::size_t begin = 0; begin < products.size();) {
     const elms_gemm_kernel& kernel = *products[begin].weights->kernel;
     std::size_t end = begin + 1;
@@ -226,10 +223,12 @@ inline void multiply(const float* x, std::size_t x_stride, std::int32_t m, std::
       ++end;
     }
     Lhs lhs = prepare_lhs(kernel, x, x_stride, m, products[begin].k, lhs_scratch, pool);
-    lhs.projection = &projection;
+    if (!projection.has_value()) projection.emplace(adapter, lhs, products[0].k, projected);
+    lhs.projection = &*projection;
     clock.lap(Op::kQuantise);
     run_products(products.subspan(begin, end - begin), lhs, pool);
     clock.lap(op);
+    if (end < products.size()) projection->finish();  // before its left-hand side is overwritten
     begin = end;
   }
 }
