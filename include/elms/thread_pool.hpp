@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "elms/status.hpp"
 
@@ -31,6 +32,12 @@ class ThreadPool {
 
   [[nodiscard]] std::size_t n_threads() const noexcept { return n_threads_; }
 
+  /// Binds each thread of the pool, the calling one included, to a CPU of its own, the fastest cores first and one CPU
+  /// of each core before its siblings. Returns the CPUs that the threads then run on, as the OS reports them, one for
+  /// each thread. Meant for the thread that will call the sessions; nothing undoes it. kUnsupported where the OS does
+  /// not offer it or threads could not be started, kInvalidArgument where fewer CPUs are allowed than there are threads.
+  [[nodiscard]] Result<std::vector<int>> pin_threads() noexcept;
+
   /// Calls fn(i) for every i in [0, n_items), each once, from any thread, and returns when all are done. fn must not
   /// throw. No allocation after the first call.
   template <typename Fn>
@@ -48,6 +55,8 @@ class ThreadPool {
  private:
   struct Impl;
   explicit ThreadPool(std::size_t n_threads) noexcept;
+  /// Whether there are threads besides the calling one.
+  bool start() noexcept;
   void run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept;
 
   std::size_t n_threads_;

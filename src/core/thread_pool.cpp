@@ -2,8 +2,10 @@
 
 #include <pthreadpool.h>
 
+#include <atomic>
 #include <mutex>
 #include <new>
+#include <thread>
 
 #include "elms/detail/cpu.hpp"
 #include "elms/detail/error.hpp"
@@ -86,10 +88,38 @@ Result<std::shared_ptr<ThreadPool>> ThreadPool::borrow(::pthreadpool* host_pool)
   return pool;
 }
 
-void ThreadPool::run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept {
+bool ThreadPool::start() noexcept {
   std::call_once(impl_->started, [this] {
     if (impl_->pool == nullptr) impl_->pool = pthreadpool_create(n_threads_);
   });
+  return impl_->pool != nullptr && pthreadpool_get_threads_count(impl_->pool) > 1;
+}
+
+Result<std::vector<int>> ThreadPool::pin_threads() noexcept {
+  const std::vector<int> cpus = detail::allowed_cpus_fastest_first();
+  if (cpus.empty()) return detail::unsupported("thread pool: this system does not bind threads to CPUs");
+  if (cpus.size() < n_threads_) {
+    return detail::invalid_argument("thread pool: ", n_threads_, " threads, but only ", cpus.size(), " CPUs are allowed");
+  }
+  if (n_threads_ > 1 && !start()) return detail::unsupported("thread pool: its threads could not be started");
+  std::vector<Result<int>> bound(n_threads_, Result<int>(-1));
+  std::atomic<std::size_t> n_arrived{0};
+  parallel_for(n_threads_, [&](std::size_t i) {
+    bound[i] = detail::pin_this_thread(cpus[i]);
+    // Nobody goes on before all are here: so each thread has taken just one item.
+    ++n_arrived;
+    while (n_arrived.load() < n_threads_) std::this_thread::yield();
+  });
+  std::vector<int> result;
+  for (const Result<int>& cpu : bound) {
+    if (!cpu.has_value()) return cpu.error();
+    result.push_back(*cpu);
+  }
+  return result;
+}
+
+void ThreadPool::run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept {
+  start();
   // A pool that could not start its threads is null: pthreadpool then runs every item on the calling thread.
   Fork fork{task, context, 0, 0};
   release(&fork.at_fork);

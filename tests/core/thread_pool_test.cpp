@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "elms/detail/cpu.hpp"
 #include "support.hpp"
 
 namespace {
@@ -157,5 +158,31 @@ TEST_CASE("thread_pool starts no thread before it is needed and ends its threads
   CHECK(count_os_threads() == n_before);
 }
 #endif
+
+TEST_CASE("thread_pool binds each thread to a CPU of its own", "[core][thread_pool][threads]") {
+  // In a thread of its own: binding cannot be undone.
+  Result<std::vector<int>> cpus = std::vector<int>();
+  Result<std::vector<int>> too_many = std::vector<int>();
+  std::set<int> seen;
+  std::thread([&] {
+    const std::shared_ptr<ThreadPool> pool = make_pool(std::min(2u, std::max(1u, std::thread::hardware_concurrency())));
+    cpus = pool->pin_threads();
+    std::mutex mutex;
+    for (int round = 0; round < 50; ++round) {
+      pool->parallel_for(64, [&](std::size_t) {
+        const Result<int> here = elms::detail::current_cpu();
+        const std::lock_guard lock(mutex);
+        if (here.has_value()) seen.insert(*here);
+      });
+    }
+    too_many = make_pool(256)->pin_threads();
+  }).join();
+  if (!cpus.has_value() && cpus.error().code() == StatusCode::kUnsupported) ELMS_SKIP(cpus.error().message());
+  REQUIRE_OK(cpus);
+  const std::set<int> distinct(cpus->begin(), cpus->end());
+  CHECK(distinct.size() == cpus->size());
+  CHECK(std::includes(distinct.begin(), distinct.end(), seen.begin(), seen.end()));
+  if (std::thread::hardware_concurrency() < 256) CHECK(too_many.error().code() == StatusCode::kInvalidArgument);
+}
 
 }  // namespace

@@ -54,6 +54,7 @@ elms::Status bench(const BenchOptions& options) {
   BenchReport report{.options = options, .model = opened.model, .limits = std::move(limits)};
   report.open_ms = opened.open_ms;
   report.first_token_ms = opened.first_token_ms;
+  report.cpus = opened.cpus;
   report.switch_ns = switch_ns;
   report.peak_rss = opened.peak_rss;
   report.prefill_peak_rss = prefill_peak_rss;
@@ -90,6 +91,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_widths(command, "--widths", options->widths, "Widths to measure at (default: every level)");
   command.add_option("--plot", options->plot, "Write an SVG of the time against the width")
       ->option_text("FILE");
+  command.add_flag("--pin", options->pin, "Bind each thread to a core of its own, fastest first");
   command.add_flag("--switch", options->switch_only, "Measure only how long changing the width takes");
   add_json(command, options->json);
   command.footer(

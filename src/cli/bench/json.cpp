@@ -99,6 +99,7 @@ void print_bench_json(const BenchReport& report) {
               {"kv", name_of(report.options.kv)},
               {"limits", limits_json(report.limits)},
               {"open_ms", report.open_ms},
+              {"cpus", report.cpus},
               {"first_token_ms", report.first_token_ms},
               {"peak_rss_bytes", report.peak_rss},
               {"prefill_peak_rss_bytes", report.prefill_peak_rss},

@@ -18,7 +18,7 @@ struct BenchOptions {
   std::int32_t context = 0;  ///< tokens in the cache when decoding is profiled; 0: the longest prompt
   elms::KvType kv = elms::KvType::kF16;
   std::size_t threads = 0;
-  bool switch_only = false, json = false;
+  bool pin = false, switch_only = false, json = false;
 
   [[nodiscard]] std::int32_t longest_prompt() const {
     return *std::max_element(prefill_tokens.begin(), prefill_tokens.end());

@@ -65,6 +65,11 @@ void print_bench_tables(const BenchReport& report) {
   const elms::ElasticModel& model = *report.model;
   std::printf("%s: %s kernels, %zu threads\n", report.options.model.c_str(), model.isa(),
               model.pool()->n_threads());
+  if (!report.cpus.empty()) {
+    std::printf("threads bound to CPUs");
+    for (const int cpu : report.cpus) std::printf(" %d", cpu);
+    std::printf("\n");
+  }
   std::printf("opened in %.0f ms, first token after %.0f ms; switching the width: %.0f ns\n", report.open_ms,
               report.first_token_ms, report.switch_ns);
   std::printf(

@@ -17,6 +17,7 @@ struct BenchReport {
   BenchOptions options;
   std::shared_ptr<const elms::ElasticModel> model;
   LimitsMeter limits;
+  std::vector<int> cpus = {};  ///< what each thread was bound to; empty where none was asked for
   double open_ms = 0.0, first_token_ms = 0.0, switch_ns = 0.0;
   std::uint64_t peak_rss = 0;          ///< after the first token
   std::uint64_t prefill_peak_rss = 0;  ///< after the longest prompt at full width

@@ -70,6 +70,10 @@ elms::Result<Opened> open_to_first_token(const BenchOptions& options) {
   ELMS_ASSIGN_OR_RETURN(auto model,
                         open_model(options.model, options.threads, /*uniform_levels_if_none=*/true));
   const double open_ms = seconds_since(start) * 1e3;
+  std::vector<int> cpus;
+  if (options.pin) {
+    ELMS_ASSIGN_OR_RETURN(cpus, model->pool()->pin_threads());
+  }
   elms::SessionOptions session_options;
   session_options.context_tokens = std::max(
       {options.longest_prompt(), options.decode_tokens + 1, options.profiled_context() + kProfiledSteps});
@@ -78,7 +82,7 @@ elms::Result<Opened> open_to_first_token(const BenchOptions& options) {
   ELMS_RETURN_IF_ERROR(session.prefill(bench_tokens(*model, 1)));
   ELMS_RETURN_IF_ERROR(session.decode().error());
   const double first_token_ms = seconds_since(start) * 1e3;
-  return Opened{std::move(model), std::move(session), open_ms, first_token_ms, peak_rss_bytes()};
+  return Opened{std::move(model), std::move(session), open_ms, first_token_ms, peak_rss_bytes(), std::move(cpus)};
 }
 
 elms::Result<std::vector<LevelTimes>> time_levels(elms::Session& session, const BenchOptions& options,

@@ -27,6 +27,7 @@ struct Opened {
   double open_ms = 0.0;         ///< ElasticModel::open
   double first_token_ms = 0.0;  ///< the same, a session, and a prompt of one token, which reads every weight
   std::uint64_t peak_rss = 0;   ///< then
+  std::vector<int> cpus = {};   ///< what each thread was bound to; empty where none was asked for
 };
 elms::Result<Opened> open_to_first_token(const BenchOptions& options);
 
