@@ -15,6 +15,23 @@ namespace {
 
 constexpr int32_t kLhsChunkBytes = 256 * 1024;
 
+/* How long before the end of a panel its GEMV asks for the next one: about what memory takes to answer. */
+constexpr int32_t kGemvBlocksAhead = 12;
+
+/// The panel after the one at `column`, where a cut k leaves a gap before it that ends the run of addresses which the
+/// hardware has foreseen; null where there is no gap, or no such panel.
+inline const uint8_t* panel_after_gap(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t nr,
+                                      size_t block_bytes) {
+  const size_t used_bytes = static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * block_bytes;
+  const bool last = column + nr >= args->n;
+  return last || used_bytes == args->panel_stride_bytes ? nullptr : panel + args->panel_stride_bytes;
+}
+
+inline void prefetch_bytes(const void* begin, size_t size_bytes) {
+  const char* address = static_cast<const char*>(begin);
+  for (size_t line = 0; line < size_bytes; line += 64) ELMS_PREFETCH(address + line);
+}
+
 template <typename Kernel>
 void gemm_by_panels(const elms_gemm_args* args) {
   constexpr int32_t kTileBlockBytes = Kernel::kMr * Kernel::kLhsBlockBytes;

@@ -57,16 +57,23 @@ void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks
 }
 
 /// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines
-/// ahead made this slower.
+/// ahead made this slower. Where k is cut the run ends with every panel: its last blocks ask for the first ones of the
+/// `next` panel (null: none, or no gap before it).
 template <typename Weights>
-void gemv_panel(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column,
-                int32_t row) {
+void gemv_panel(const elms_gemm_args* args, const typename Weights::Block* blocks, const typename Weights::Block* next,
+                int32_t column, int32_t row) {
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
   Sums sums = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (int32_t b = 0; b < n_blocks; ++b) {
+  const auto add = [&](int32_t b) {
     const Sums scales = {widen_scales(blocks[b].scale), widen_scales(blocks[b].scale + 8)};
     add_block(&sums, Weights::dot_row(blocks[b], lhs + b), scales, lhs[b].scale);
+  };
+  const int32_t n_asking = next == nullptr ? 0 : elms_min_i32(kGemvBlocksAhead, n_blocks);
+  for (int32_t b = 0; b < n_blocks - n_asking; ++b) add(b);
+  for (int32_t b = n_blocks - n_asking; b < n_blocks; ++b) {
+    prefetch_bytes(next++, sizeof(typename Weights::Block));
+    add(b);
   }
   store_row_16(args, row, column, sums);
 }
@@ -80,8 +87,13 @@ struct Kernel {
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     const auto* blocks = reinterpret_cast<const typename Weights::Block*>(panel);
-    n_rows == 1 ? gemv_panel<Weights>(args, blocks, column, row)
-                : gemm_tile<Weights>(args, blocks, column, row, n_rows);
+    if (n_rows == 1) {
+      const auto* next = reinterpret_cast<const typename Weights::Block*>(
+          panel_after_gap(args, panel, column, kNr, sizeof(typename Weights::Block)));
+      gemv_panel<Weights>(args, blocks, next, column, row);
+    } else {
+      gemm_tile<Weights>(args, blocks, column, row, n_rows);
+    }
   }
 };
 
