@@ -8,6 +8,10 @@ set(libraries elms)
 if(TARGET elms_offline)
   set_target_properties(elms_offline PROPERTIES EXPORT_NAME offline)
   list(APPEND libraries elms_offline)
+  get_target_property(offline_links elms_offline LINK_LIBRARIES)
+  if("SentencePiece::Train" IN_LIST offline_links)
+    set(ELMS_OFFLINE_PACKAGES SentencePiece)
+  endif()
 endif()
 
 install(TARGETS ${libraries} EXPORT elmsTargets

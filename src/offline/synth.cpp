@@ -13,6 +13,7 @@
 #include "offline/random.hpp"
 #include "offline/synth_model.hpp"
 #include "offline/train/model_file.hpp"
+#include "offline/vocab/spm_metadata.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
@@ -193,7 +194,7 @@ std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type) {
   const auto norm = [&](std::string name, std::uint64_t n) { vector(std::move(name), n, 1.0f, kNormSpread); };
 
   // The end token's logit is 0 and so never the best: generation runs to the length that was asked for.
-  matrix("token_embd.weight", d, vocab, embedding_size, config.tied_head ? kSynthEos : -1);
+  matrix("token_embd.weight", d, vocab, embedding_size, config.tied_head ? kSpmEos : -1);
   for (std::int32_t i = 0; i < config.n_layers; ++i) {
     const std::string blk = detail::concat("blk.", i, ".");
     norm(blk + "attn_norm.weight", d);
@@ -217,7 +218,7 @@ std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type) {
   }
   norm("output_norm.weight", d);
   tensors.back().random_signs = config.tied_head;
-  if (!config.tied_head) matrix("output.weight", d, vocab, gain(logit_size, d), kSynthEos);
+  if (!config.tied_head) matrix("output.weight", d, vocab, gain(logit_size, d), kSpmEos);
   return tensors;
 }
 

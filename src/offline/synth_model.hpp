@@ -32,8 +32,6 @@ struct SynthTensor {
 /// In the order in which they lie in the file.
 [[nodiscard]] std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type);
 
-/// Control tokens of every synthetic vocabulary.
-inline constexpr std::int32_t kSynthUnknown = 0, kSynthBos = 1, kSynthEos = 2;
 /// Control tokens, one token for every byte, and the space.
 inline constexpr std::int32_t kSynthMinVocab = 3 + 256 + 1;
 

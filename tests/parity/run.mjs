@@ -28,6 +28,7 @@ const {values, positionals} = parseArgs({
   allowPositionals: true,
   options: {
     elms: {type: "string"},
+    "encode-lines": {type: "string"},  // for the scenario vocab
     peers: {type: "string", default: join(here, "../../build/peers")},
     shared: {type: "string", default: join(here, "../../../shared")},
     keep: {type: "boolean", default: false},  // the scratch folder, to look at what was made
@@ -50,7 +51,7 @@ const scratch = mkdtempSync(join(tmpdir(), "elms_parity_"));
 const report = new Report();
 try {
   await scenario.run({
-    llama, report, options, elms: new Elms(values.elms),
+    llama, report, options, elms: new Elms(values.elms), encodeLines: values["encode-lines"],
     shared: file => join(sharedDir, file), scratch: file => join(scratch, file),
   });
 } catch (error) {

@@ -27,6 +27,12 @@ export class Report {
     this.#line(false, name, error.message ?? String(error));
   }
 
+  /** Something that either holds or not. */
+  check(name, ok, text) {
+    this.#strict += ok ? 1 : 0;
+    this.#line(ok, name, text);
+  }
+
   #line(ok, name, text) {
     if (ok) this.#passed += 1;
     else this.#failed += 1;
