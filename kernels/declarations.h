@@ -37,6 +37,7 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_1x4_scalar;
+extern const elms_tile_kernel elms_tile_f32_4x8_scalar;
 
 ELMS_DECLARE_VECTOR_KERNELS(avx2);
 ELMS_DECLARE_LHS(avx2);
@@ -45,11 +46,13 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2;
+extern const elms_tile_kernel elms_tile_f32_6x16_avx2;
 
 ELMS_DECLARE_ATTENTION(avx512vnni);
 ELMS_DECLARE_LHS(avx512vnni);
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx512vnni;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx512vnni;
+extern const elms_tile_kernel elms_tile_f32_12x32_avx512vnni;
 
 ELMS_DECLARE_VECTOR_KERNELS(neon);
 ELMS_DECLARE_LHS(neon);
@@ -58,6 +61,7 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_neon;
+extern const elms_tile_kernel elms_tile_f32_12x8_neon;
 
 ELMS_DECLARE_LHS(dotprod);
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod;
