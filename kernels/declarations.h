@@ -16,6 +16,10 @@
   void elms_rope_f32_##isa(float* x, const float* cosine, const float* sine, int32_t n_rot,                \
                            elms_rope_style style);                                                         \
   void elms_swiglu_f32_##isa(const float* gate, const float* up, int32_t n, float* out);                   \
+  void elms_swiglu_backward_f32_##isa(const float* gate, const float* up, const float* dy, int32_t n,      \
+                                      float* d_gate, float* d_up);                                         \
+  float elms_max_f32_##isa(const float* x, int32_t n);                                                     \
+  float elms_exp_sum_f32_##isa(const float* x, int32_t n, float shift, float scale, float* out);           \
   void elms_f32_to_f16_##isa(const float* x, int32_t n, uint16_t* out);                                    \
   void elms_f16_to_f32_##isa(const uint16_t* x, int32_t n, float* out)
 

@@ -35,8 +35,9 @@ struct Padded {
   std::vector<float> values;
 };
 
-struct Case {
-  Case(GemmForm f, std::size_t m_, std::size_t n_, std::size_t k_, std::size_t padding, std::mt19937& rng)
+struct ProductCase {
+  ProductCase(GemmForm f, std::size_t m_, std::size_t n_, std::size_t k_, std::size_t padding,
+              std::mt19937& rng)
       : form(f),
         m(m_),
         n(n_),
@@ -79,7 +80,7 @@ struct Case {
 };
 
 /// c as it is before a product: random where it is added to, NaN where it is written.
-Padded before(const Case& product, bool accumulate) {
+Padded before(const ProductCase& product, bool accumulate) {
   Padded out = product.c;
   if (!accumulate) std::fill(out.values.begin(), out.values.end(), std::numeric_limits<float>::quiet_NaN());
   return out;
@@ -91,7 +92,7 @@ elms::ThreadPool& threads(std::size_t n) {
 }
 
 /// Serial and on a pool, with and without adding.
-void check_product(const Case& product) {
+void check_product(const ProductCase& product) {
   for (const bool accumulate : {false, true}) {
     Padded serial = before(product, accumulate);
     train::gemm_serial<float>(product.form, product.a.view(), product.b.view(), serial.view(), accumulate);
@@ -113,7 +114,7 @@ TEST_CASE("train: float products of every small size", "[train][gemm]") {
   for (const GemmForm form : kForms) {
     for (std::size_t m = 1; m <= 17; ++m) {
       for (std::size_t n = 1; n <= 17; ++n)
-        check_product(Case(form, m, n, 1 + (m * 5 + n * 3) % 17, (m + n) % 5, rng));
+        check_product(ProductCase(form, m, n, 1 + (m * 5 + n * 3) % 17, (m + n) % 5, rng));
     }
   }
 }
@@ -124,29 +125,31 @@ TEST_CASE("train: float products around the edges of tiles and blocks", "[train]
   for (const GemmForm form : kForms) {
     for (std::size_t i = 0; i < std::size(sizes); ++i) {
       for (std::size_t j = 0; j < std::size(sizes); ++j)
-        check_product(Case(form, sizes[i], sizes[j], sizes[(i + 2 * j) % std::size(sizes)], i + j, rng));
+        check_product(
+            ProductCase(form, sizes[i], sizes[j], sizes[(i + 2 * j) % std::size(sizes)], i + j, rng));
     }
-    for (const std::size_t k : {319, 320, 321, 640, 641, 1000}) check_product(Case(form, 13, 35, k, 3, rng));
-    check_product(Case(form, 75, 530, 330, 1, rng));
+    for (const std::size_t k : {319, 320, 321, 640, 641, 1000})
+      check_product(ProductCase(form, 13, 35, k, 3, rng));
+    check_product(ProductCase(form, 75, 530, 330, 1, rng));
   }
 }
 
 TEST_CASE("train: a product without inner size is zero, or adds nothing", "[train][gemm]") {
   auto rng = make_rng(52);
-  for (const GemmForm form : kForms) check_product(Case(form, 5, 40, 0, 3, rng));
+  for (const GemmForm form : kForms) check_product(ProductCase(form, 5, 40, 0, 3, rng));
 }
 
 TEST_CASE("train: a packed operand that does not fit at once", "[train][gemm]") {
   auto rng = make_rng(53);
   // More than kPanelCols columns; more than kPackedFloats of them with their depth.
-  check_product(Case(GemmForm::kNT, 3, 8230, 5, 0, rng));
-  check_product(Case(GemmForm::kTN, 2, 1700, 2100, 0, rng));
+  check_product(ProductCase(GemmForm::kNT, 3, 8230, 5, 0, rng));
+  check_product(ProductCase(GemmForm::kTN, 2, 1700, 2100, 0, rng));
 }
 
 TEST_CASE("train: float products have the same bits on one thread and on three", "[train][gemm][threads]") {
   auto rng = make_rng(54);
   for (const GemmForm form : kForms) {
-    const Case product(form, 301, 555, 700, 2, rng);
+    const ProductCase product(form, 301, 555, 700, 2, rng);
     for (const bool accumulate : {false, true}) {
       Padded one = before(product, accumulate), three = one;
       train::gemm<float>(threads(1), form, product.a.view(), product.b.view(), one.view(), accumulate);

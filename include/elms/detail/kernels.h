@@ -124,8 +124,8 @@ typedef struct elms_tile_args {
 
 typedef struct elms_tile_kernel {
   const char* name; /* elms_tile_f32_<mr>x<nr>_<isa> */
-  int32_t mr;
-  int32_t nr;
+  int32_t mr; /* divides 12 */
+  int32_t nr; /* divides 32 */
   void (*multiply)(const elms_tile_args* args);
   /* panel[k][width] = the transpose of x [rows, k], x_stride elements between rows; zeros from column `rows` on.
    * width is mr or nr, 1 <= rows <= width. */
@@ -147,6 +147,12 @@ typedef struct elms_kernel_table {
   void (*rope)(float* x, const float* cosine, const float* sine, int32_t n_rot, elms_rope_style style);
   /* out[i] = silu(gate[i]) * up[i]; out may be gate or up. */
   void (*swiglu)(const float* gate, const float* up, int32_t n, float* out);
+  /* Of y = silu(gate) * up: d_gate[i] and d_up[i] from dy[i]. Either may be dy, gate or up. */
+  void (*swiglu_backward)(const float* gate, const float* up, const float* dy, int32_t n, float* d_gate, float* d_up);
+  /* The largest that is not NaN; -infinity where there is none. */
+  float (*max)(const float* x, int32_t n);
+  /* out[i] = exp(scale * (x[i] - shift)) for exponents up to 88; returns the sum. out may be x. */
+  float (*exp_sum)(const float* x, int32_t n, float shift, float scale, float* out);
   void (*f32_to_f16)(const float* x, int32_t n, uint16_t* out); /* round to nearest even */
   void (*f32_to_kv_q8)(const float* x, int32_t n, void* out); /* elms_kv_q8_bytes(n); the same bytes on every ISA */
   void (*f16_to_f32)(const uint16_t* x, int32_t n, float* out);
