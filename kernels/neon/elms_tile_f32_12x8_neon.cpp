@@ -18,10 +18,23 @@ inline void add_row(Sums4& sums, float32x4_t a, float32x4_t b_low, float32x4_t b
   sums.high[kLane] = vfmaq_laneq_f32(sums.high[kLane], b_high, a, kLane);
 }
 
+inline void store_row(const elms_tile_args* args, int32_t row, float32x4_t low, float32x4_t high) {
+  float* c = args->c + static_cast<size_t>(row) * args->c_stride;
+  if (args->accumulate) {
+    low = vaddq_f32(vld1q_f32(c), low);
+    high = vaddq_f32(vld1q_f32(c + 4), high);
+  }
+  vst1q_f32(c, low);
+  vst1q_f32(c + 4, high);
+}
+
+// Every loop over sums is unrolled: gcc keeps arrays that a variable indexes in memory.
 template <int kGroups>
 void multiply_rows(const elms_tile_args* args) {
   Sums4 sums[kGroups];
+#pragma GCC unroll 3
   for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) sums[g].low[r] = sums[g].high[r] = vdupq_n_f32(0.0f);
   }
   const float* a = args->a;
@@ -37,19 +50,24 @@ void multiply_rows(const elms_tile_args* args) {
       add_row<3>(sums[g], x, b_low, b_high);
     }
   }
-  const bool whole = args->m == 4 * kGroups && args->n == kNr;
-  float edge[4 * kGroups][kNr];
-  for (int r = 0; r < 4 * kGroups; ++r) {
-    float* c = whole ? args->c + static_cast<size_t>(r) * args->c_stride : edge[r];
-    float32x4_t low = sums[r / 4].low[r % 4], high = sums[r / 4].high[r % 4];
-    if (whole && args->accumulate) {
-      low = vaddq_f32(vld1q_f32(c), low);
-      high = vaddq_f32(vld1q_f32(c + 4), high);
+  if (args->m == 4 * kGroups && args->n == kNr) {
+#pragma GCC unroll 3
+    for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) store_row(args, 4 * g + r, sums[g].low[r], sums[g].high[r]);
     }
-    vst1q_f32(c, low);
-    vst1q_f32(c + 4, high);
+    return;
   }
-  if (!whole) elms_store_tile(args, edge[0], kNr);
+  float edge[4 * kGroups][kNr];
+#pragma GCC unroll 3
+  for (int g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+      vst1q_f32(edge[4 * g + r], sums[g].low[r]);
+      vst1q_f32(edge[4 * g + r] + 4, sums[g].high[r]);
+    }
+  }
+  elms_store_tile(args, edge[0], kNr);
 }
 
 void multiply(const elms_tile_args* args) {
