@@ -1,6 +1,7 @@
 #include "offline/train/gemm_blocks.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "elms/detail/buffer.hpp"
 #include "elms/detail/kernels.h"
@@ -58,6 +59,41 @@ struct Product {
   bool adds;
 };
 
+/// One whole panel of lines that lie side by side. The width is a constant, because rows are shorter than
+/// what a call of memcpy pays for.
+template <std::size_t kWidth>
+void copy_panel(const float* from, std::size_t stride, std::size_t depth, float* out) {
+  for (std::size_t k = 0; k < depth; ++k, from += stride, out += kWidth) {
+    std::memcpy(out, from, kWidth * sizeof(float));
+  }
+}
+
+/// The same with n <= width lines; zeros fill it up.
+void copy_panel(const float* from, std::size_t stride, std::size_t n, std::size_t depth, std::size_t width,
+                float* out) {
+  if (n == width) {
+    switch (width) {
+      case 4:
+        return copy_panel<4>(from, stride, depth, out);
+      case 6:
+        return copy_panel<6>(from, stride, depth, out);
+      case 8:
+        return copy_panel<8>(from, stride, depth, out);
+      case 12:
+        return copy_panel<12>(from, stride, depth, out);
+      case 16:
+        return copy_panel<16>(from, stride, depth, out);
+      case 32:
+        return copy_panel<32>(from, stride, depth, out);
+      default:
+        break;
+    }
+  }
+  for (std::size_t k = 0; k < depth; ++k) {
+    std::fill(std::copy_n(from + k * stride, n, out + k * width), out + (k + 1) * width, 0.0f);
+  }
+}
+
 /// Writes panels of `width` lines each, [depth][width], zeros after the last line.
 void pack_panels(const elms_tile_kernel& kernel, const Lines& lines, std::size_t line, std::size_t n_lines,
                  std::size_t depth_begin, std::size_t depth, std::size_t width, float* out) {
@@ -67,10 +103,8 @@ void pack_panels(const elms_tile_kernel& kernel, const Lines& lines, std::size_t
     if (lines.contiguous) {
       kernel.pack_transposed(from, lines.stride, static_cast<int32_t>(n), static_cast<int32_t>(depth),
                              static_cast<int32_t>(width), out);
-      continue;
-    }
-    for (std::size_t k = 0; k < depth; ++k) {
-      std::fill(std::copy_n(from + k * lines.stride, n, out + k * width), out + (k + 1) * width, 0.0f);
+    } else {
+      copy_panel(from, lines.stride, n, depth, width, out);
     }
   }
 }
