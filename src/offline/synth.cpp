@@ -11,6 +11,7 @@
 #include "elms/thread_pool.hpp"
 #include "offline/progress_meter.hpp"
 #include "offline/random.hpp"
+#include "offline/recovery/adapter_file.hpp"
 #include "offline/synth_model.hpp"
 #include "offline/train/model_file.hpp"
 #include "offline/vocab/spm_metadata.hpp"
@@ -75,13 +76,6 @@ class TensorStreamer {
   Buffer<float> values_;
   Buffer<std::uint8_t> encoded_;
 };
-
-/// The name, without folder, of the adapter of a level.
-std::string adapter_name(const std::string& output, std::size_t level) {
-  std::string name = output.substr(output.find_last_of("/\\") + 1);
-  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  return detail::concat(name, ".level", level, ".lora.gguf");
-}
 
 using Slices = std::vector<LayerShape>;
 

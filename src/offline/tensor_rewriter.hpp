@@ -24,7 +24,7 @@ struct TensorPlan {
   detail::GroupOrder rows;      ///< of a vector: unused
   detail::GroupOrder columns;   ///< of a vector: its elements
   const MatrixUpdate* update = nullptr;  ///< of the matrix as its rows and columns are in the new file
-  detail::GroupOrder update_rows;        ///< but with the rows of b in this order
+  detail::GroupOrder update_rows{};      ///< but with the rows of b in this order
   bool in_source = true;                 ///< the tensor's data belong to the checkpoint
 };
 
