@@ -35,6 +35,8 @@ void print_report(const RecoverArguments& arguments, const offline::RecoveryRepo
                         {"cost_share", level.cost_share},
                         {"kl_before", level.kl_before},
                         {"kl_after", level.kl_after},
+                        {"loss_before", level.loss_before},
+                        {"loss_after", level.loss_after},
                         {"adapter", level.adapter}});
     }
     print_json({{"input", arguments.input},
@@ -56,9 +58,10 @@ void print_report(const RecoverArguments& arguments, const offline::RecoveryRepo
   }
   if (report.adapter_bytes > 0) std::printf(", adapters of %s", readable_bytes(report.adapter_bytes).c_str());
   std::printf(", %.1f s, %.1f CPU-seconds\n\n", spent.seconds, spent.cpu_seconds);
-  Table table({"level", "cost", "KL before", "KL after"});
+  Table table({"level", "cost", "KL before", "KL after", "loss before", "loss after"});
   for (const offline::LevelRecovery& level : report.levels) {
-    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4), fixed(level.kl_after, 4)});
+    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4), fixed(level.kl_after, 4),
+               fixed(level.loss_before, 4), fixed(level.loss_after, 4)});
   }
   table.print();
 }

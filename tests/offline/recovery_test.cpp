@@ -192,7 +192,7 @@ TEST_CASE("recovery: gradients of low-rank updates and biases are central differ
   }
 }
 
-TEST_CASE("recovery: every method brings levels closer to the full model, adapters leave its tensors alone", "[recovery]") {
+TEST_CASE("recovery: every method makes levels better, adapters leave its tensors alone", "[recovery]") {
   const std::string elastic = write_elastic();
   for (const auto method : {offline::RecoveryMethod::kBias, offline::RecoveryMethod::kLora, offline::RecoveryMethod::kNested}) {
     INFO(offline::to_string(method));
@@ -207,7 +207,9 @@ TEST_CASE("recovery: every method brings levels closer to the full model, adapte
     for (std::size_t i = 0; i < 2; ++i) {
       CAPTURE(i, report->levels[i].kl_before, report->levels[i].kl_after);
       CHECK(report->levels[i].kl_before > 0.01);
-      CHECK(report->levels[i].kl_after < 0.97 * report->levels[i].kl_before);
+      // Nested training moves the full model too, towards the data.
+      if (!nested) CHECK(report->levels[i].kl_after < 0.97 * report->levels[i].kl_before);
+      if (nested) CHECK(report->levels[i].loss_after < 0.97 * report->levels[i].loss_before);
     }
     CHECK(same_tensors(elastic, output) == !nested);
     CHECK(open_model(output)->levels().size() == 3);

@@ -70,6 +70,7 @@ struct LevelRecovery {
   int level = 0;
   double cost_share = 1.0;
   double kl_before = 0.0, kl_after = 0.0;  ///< to the original full model over held-out rows, nats a token
+  double loss_before = 0.0, loss_after = 0.0;  ///< cross-entropy of the targets of these rows
   std::string adapter;                     ///< file beside the model; empty: none
 };
 

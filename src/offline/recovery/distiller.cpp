@@ -34,6 +34,8 @@ Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape
 void Distiller::count_positions(const TokenBatch& batch) {
   counted_ = counted_positions(batch, decoder_.shape().length);
   n_counted_ = static_cast<std::size_t>(std::count(counted_.begin(), counted_.end(), true));
+  n_targets_ = batch.targets.size() -
+               static_cast<std::size_t>(std::count(batch.targets.begin(), batch.targets.end(), train::kIgnoredTarget));
 }
 
 double Distiller::teach(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
@@ -64,25 +66,33 @@ double Distiller::keep_counted(std::size_t n_vocab, float* gradient) {
   return sum / static_cast<double>(n_counted_);
 }
 
-double Distiller::learn(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
-                        double cross_entropy_weight, float* gradients) {
+StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
+                             double cross_entropy_weight, float* gradients) {
   const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
   decoder_.forward(*pool_, layout, params.data(), batch.tokens);
   float* const logits = decoder_.logits().data();
-  double loss = 0.0;
+  StudentLoss loss;
   if (cross_entropy_weight > 0.0) {
-    loss = cross_entropy_weight * train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, scratch_.data(),
-                                                              decoder_.row_loss());
+    loss.cross_entropy = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, scratch_.data(), decoder_.row_loss());
   }
-  float* const d_logits = gradients == nullptr ? nullptr : logits;
-  train::kl_divergence<float>(*pool_, counted_.size(), n_vocab, teacher_logits_.data(), logits, d_logits, decoder_.row_loss());
-  loss += keep_counted(n_vocab, d_logits);
-  if (gradients == nullptr) return loss;
+  train::kl_divergence<float>(*pool_, counted_.size(), n_vocab, teacher_logits_.data(), logits, logits, decoder_.row_loss());
+  loss.kl = keep_counted(n_vocab, logits);
   if (cross_entropy_weight > 0.0) {
     const auto weight = static_cast<float>(cross_entropy_weight);
     for (std::size_t i = 0; i < counted_.size() * n_vocab; ++i) logits[i] += weight * scratch_[i];
   }
   decoder_.backward(*pool_, layout, params.data(), batch.tokens, gradients);
+  return loss;
+}
+
+StudentLoss Distiller::measure(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch) {
+  const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
+  decoder_.forward(*pool_, layout, params.data(), batch.tokens);
+  const float* const logits = decoder_.logits().data();
+  StudentLoss loss;
+  loss.cross_entropy = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, nullptr, decoder_.row_loss());
+  train::kl_divergence<float>(*pool_, counted_.size(), n_vocab, teacher_logits_.data(), logits, nullptr, decoder_.row_loss());
+  loss.kl = keep_counted(n_vocab, nullptr);
   return loss;
 }
 

@@ -12,6 +12,12 @@
 
 namespace elms::inline v0::offline {
 
+/// Of a level on a batch, in nats.
+struct StudentLoss {
+  double kl = 0.0;             ///< to the teacher's probabilities, mean over all positions but padding
+  double cross_entropy = 0.0;  ///< mean over the targets; only where it counts or is measured
+};
+
 /// Used by one thread. Gradients are added to.
 class Distiller {
  public:
@@ -24,14 +30,16 @@ class Distiller {
   double teach(const train::ParameterLayout& layout, std::span<const float> params, const train::TokenBatch& batch,
                float* gradients = nullptr);
 
-  /// KL of a level to the teacher's probabilities, mean over all positions but padding, plus cross_entropy_weight times the
-  /// cross-entropy. `gradients` [layout.size()] may be null.
-  double learn(const train::ParameterLayout& layout, std::span<const float> params, const train::TokenBatch& batch,
+  /// The gradient of KL plus cross_entropy_weight times the cross-entropy, added to `gradients` [layout.size()].
+  StudentLoss learn(const train::ParameterLayout& layout, std::span<const float> params, const train::TokenBatch& batch,
                double cross_entropy_weight, float* gradients);
+  /// Both losses.
+  StudentLoss measure(const train::ParameterLayout& layout, std::span<const float> params, const train::TokenBatch& batch);
 
   [[nodiscard]] train::TrainDecoder<float>& decoder() noexcept { return decoder_; }
   /// Of the current batch: positions that are no padding.
   [[nodiscard]] std::size_t n_counted() const noexcept { return n_counted_; }
+  [[nodiscard]] std::size_t n_targets() const noexcept { return n_targets_; }
 
  private:
   explicit Distiller(train::TrainDecoder<float> decoder) : decoder_(std::move(decoder)) {}
@@ -43,7 +51,7 @@ class Distiller {
   detail::Buffer<float> teacher_logits_;  ///< [n_tokens, n_vocab]
   detail::Buffer<float> scratch_;         ///< likewise, once cross-entropy is asked for
   std::vector<bool> counted_;             ///< [n_tokens]
-  std::size_t n_counted_ = 0;
+  std::size_t n_counted_ = 0, n_targets_ = 0;
 };
 
 /// For each position of rows of `length` tokens: whether it is no padding, that is not behind the row's last target.

@@ -95,8 +95,8 @@ Status learn_step(const RecoveryTask& task, Distiller& distiller, const train::T
   const std::vector<float> base(params.begin(), params.end());
   apply_update<float>(*task.pool, student.update.layout, base, student.update.values, params);
   std::fill(gradients.begin(), gradients.end(), 0.0f);
-  const double loss = distiller.learn(level.layout, params, batch, task.options.cross_entropy_weight, gradients.data());
-  ELMS_RETURN_IF_ERROR(check_loss(loss, clock.step()));
+  const StudentLoss loss = distiller.learn(level.layout, params, batch, task.options.cross_entropy_weight, gradients.data());
+  ELMS_RETURN_IF_ERROR(check_loss(loss.kl, clock.step()));
   add_update_gradient<float>(*task.pool, student.update.layout, student.update.values, gradients, student.gradient);
   optimise(*task.pool, student.adam, clock, task.options.clip_norm, student.gradient, student.update.values);
   return {};
@@ -130,7 +130,7 @@ Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distill
   const std::size_t available = held_out ? task.dataset.n_valid_rows() : task.dataset.n_train_rows();
   const std::size_t n_batches = (std::min(available, std::max<std::size_t>(1, task.options.valid_rows)) + rows - 1) / rows;
   ELMS_ASSIGN_OR_RETURN(auto params, Buffer<float>::uninitialized_streamed(largest_level(task)));
-  Distances distances{std::vector<double>(task.levels.size(), 0.0), 0};
+  Distances distances{std::vector<StudentLoss>(task.levels.size()), 0, 0};
   train::TokenBatch batch;
   for (std::size_t b = 0; b < n_batches; ++b) {
     if (held_out) {
@@ -147,13 +147,19 @@ Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distill
         const std::vector<float> base(part.begin(), part.end());
         apply_update<float>(*task.pool, (*updates)[i].layout, base, (*updates)[i].values, part);
       }
-      distances.kl[i] += static_cast<double>(distiller.n_counted()) * distiller.learn(level.layout, part, batch, 0.0, nullptr);
+      const StudentLoss loss = distiller.measure(level.layout, part, batch);
+      distances.levels[i].kl += static_cast<double>(distiller.n_counted()) * loss.kl;
+      distances.levels[i].cross_entropy += static_cast<double>(distiller.n_targets()) * loss.cross_entropy;
       const double in_batch = static_cast<double>(i + 1) / static_cast<double>(task.levels.size());
       ELMS_RETURN_IF_ERROR(meter.report((static_cast<double>(b) + in_batch) / static_cast<double>(n_batches)));
     }
     distances.n_tokens += distiller.n_counted();
+    distances.n_targets += distiller.n_targets();
   }
-  for (double& kl : distances.kl) kl /= std::max(1.0, static_cast<double>(distances.n_tokens));
+  for (StudentLoss& loss : distances.levels) {
+    loss.kl /= std::max(1.0, static_cast<double>(distances.n_tokens));
+    loss.cross_entropy /= std::max(1.0, static_cast<double>(distances.n_targets));
+  }
   return distances;
 }
 
@@ -245,7 +251,7 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
       const std::span<float> part_gradients(space.gradients.data(), level.layout.size());
       cut_level(task, recovered.params, level, part);
       std::fill(part_gradients.begin(), part_gradients.end(), 0.0f);
-      loss += distiller.learn(level.layout, part, batch, options.cross_entropy_weight, part_gradients.data());
+      loss += distiller.learn(level.layout, part, batch, options.cross_entropy_weight, part_gradients.data()).kl;
       train::scatter_add_units(level.layout, part_gradients, level.selection, task.layout, gradients);
     }
     ELMS_RETURN_IF_ERROR(check_loss(loss, clock.step()));

@@ -72,8 +72,8 @@ struct RecoveredWeights {
 void cut_level(const RecoveryTask& task, std::span<const float> whole, const LevelModel& level, std::span<float> params);
 
 struct Distances {
-  std::vector<double> kl;  ///< of each of the task's levels to the model as it was given
-  std::size_t n_tokens = 0;
+  std::vector<StudentLoss> levels;  ///< of each of the task's levels, to the model as it was given
+  std::size_t n_tokens = 0, n_targets = 0;
 };
 /// Over held-out rows, or the first training rows where there are none. `updates` may be null.
 [[nodiscard]] Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distiller,

@@ -191,7 +191,8 @@ class Recovery {
     for (std::size_t i = 0; i < task_.levels.size(); ++i) {
       const auto level = static_cast<std::size_t>(task_.levels[i].level);
       const bool has_adapter = task_.options.method != RecoveryMethod::kNested;
-      report.levels.push_back({task_.levels[i].level, levels_[level].cost_share, before.kl[i], after.kl[i],
+      report.levels.push_back({task_.levels[i].level, levels_[level].cost_share, before.levels[i].kl, after.levels[i].kl,
+                               before.levels[i].cross_entropy, after.levels[i].cross_entropy,
                                has_adapter ? adapter_name(output_, level) : std::string()});
     }
     report.n_tokens = report.n_steps * task_.options.batch_rows * task_.options.length;
