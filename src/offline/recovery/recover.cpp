@@ -39,7 +39,7 @@ class NewFiles {
   std::vector<std::string> paths_;
 };
 
-Status check_options(const RecoveryOptions& options) {
+Status check_recovery_options(const RecoveryOptions& options) {
   if (options.batch_rows == 0 || options.length < 2) {
     return detail::invalid_argument("recover: a batch of ", options.batch_rows, " rows of ", options.length, " tokens");
   }
@@ -225,7 +225,7 @@ std::optional<RecoveryMethod> parse_recovery_method(std::string_view name) noexc
 }
 
 Result<RecoveryReport> recover(const std::string& input, const std::string& output, const RecoveryOptions& options) {
-  ELMS_RETURN_IF_ERROR(check_options(options));
+  ELMS_RETURN_IF_ERROR(check_recovery_options(options));
   std::shared_ptr<ThreadPool> pool = options.pool;
   if (pool == nullptr) {
     ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
