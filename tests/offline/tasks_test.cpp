@@ -275,7 +275,8 @@ TEST_CASE("tasks: functions held out are never listed, or the only ones asked fo
   auto options = task_options(TaskSource::kClinc150, clinc_file(1));
   options.functions = {150, 150};
   std::string text = "{\"test\": [";
-  for (const std::string& choice : items_of(options).front().choices) {
+  const std::vector<TaskItem> all = items_of(options);
+  for (const std::string& choice : all.front().choices) {
     text += "[\"request for" + choice + "\", \"" + choice.substr(1) + "\"], ";
   }
   text.resize(text.size() - 2);
