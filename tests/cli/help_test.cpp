@@ -4,7 +4,7 @@ using namespace elms_test;
 using Catch::Contains;
 
 TEST_CASE("cli: every command explains itself, with an example", "[cli]") {
-  const std::vector<std::vector<std::string>> commands = {{"info"},    {"elasticize"}, {"run"},  {"eval", "ppl"},
+  const std::vector<std::vector<std::string>> commands = {{"info"},    {"elasticize"}, {"run"},  {"eval", "ppl"}, {"eval", "task"}, {"tasks"},
                                                           {"extract"}, {"synth"},      {"bench"}, {"pack"}};
   const Finished all = run_elms({"--help"});
   CHECK(all.code == 0);

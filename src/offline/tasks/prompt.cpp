@@ -137,7 +137,7 @@ class PromptBuilder {
     const bool is_sgd = corpus_.source == TaskSource::kSgd;
     const auto own = std::count_if(pool.begin(), pool.end(), [&](std::size_t f) { return !corpus_.functions[f].listed_only; });
     // A data set that fits into the list is listed whole; of a larger one up to half the rest is of the same domain.
-    const bool fits = static_cast<std::size_t>(own) <= n;
+    const bool fits = !is_sgd && static_cast<std::size_t>(own) <= n;
     const std::size_t n_hard = fits ? n : listed.size() + random.below((n - listed.size()) / 2 + 1);
     for (const std::size_t f : pool) {
       const Function& function = corpus_.functions[f];

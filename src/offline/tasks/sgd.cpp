@@ -15,6 +15,10 @@ using nlohmann::json;
 /// "Hotels_2" -> "hotels": services of one domain say the same in other words.
 std::string domain_of(std::string_view service) { return snake_case(service.substr(0, service.rfind('_'))); }
 
+/// Not the plain name of the data set: of the salts that hold out about 1 in 7 domains, this one holds out some that
+/// dialogues ask for (flights, music, rental cars, messaging).
+constexpr std::string_view kHeldOutSalt = "sgd 17";
+
 class SgdReader {
  public:
   SgdReader() { corpus_.source = TaskSource::kSgd; }
@@ -54,7 +58,7 @@ class SgdReader {
       std::string words = in_words(domain);
       function.descriptions = {description, detail::concat(words, ": ", lower_case(description.substr(0, 1)), description.substr(1))};
       add_parameters(intent, function);
-      function.held_out = held_out_name(to_string(TaskSource::kSgd), domain);
+      function.held_out = held_out_name(kHeldOutSalt, domain);
       functions.push_back(corpus_.functions.size());
       corpus_.functions.push_back(std::move(function));
     }
