@@ -97,6 +97,14 @@ static inline void elms_store_output(const elms_gemm_args* args, int32_t row, in
   *dst = args->accumulate ? *dst + sum : sum;
 }
 
+/* Writes the sums [.., nr] of a tile that ends inside its matrix. */
+static inline void elms_store_tile(const elms_tile_args* args, const float* sums, int32_t nr) {
+  for (int32_t r = 0; r < args->m; ++r, sums += nr) {
+    float* c = args->c + (size_t)r * args->c_stride;
+    for (int32_t i = 0; i < args->n; ++i) c[i] = args->accumulate ? c[i] + sums[i] : sums[i];
+  }
+}
+
 /* Scale and reciprocal of one block of 32 activations from the bits of its largest magnitude. Infinities and
  * NaN cannot be expressed in int8: their block becomes zeros with a NaN scale, so that every output that
  * reads it is NaN. */

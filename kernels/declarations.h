@@ -16,6 +16,10 @@
   void elms_rope_f32_##isa(float* x, const float* cosine, const float* sine, int32_t n_rot,                \
                            elms_rope_style style);                                                         \
   void elms_swiglu_f32_##isa(const float* gate, const float* up, int32_t n, float* out);                   \
+  void elms_swiglu_backward_f32_##isa(const float* gate, const float* up, const float* dy, int32_t n,      \
+                                      float* d_gate, float* d_up);                                         \
+  float elms_max_f32_##isa(const float* x, int32_t n);                                                     \
+  float elms_exp_sum_f32_##isa(const float* x, int32_t n, float shift, float scale, float* out);           \
   void elms_f32_to_f16_##isa(const float* x, int32_t n, uint16_t* out);                                    \
   void elms_f16_to_f32_##isa(const uint16_t* x, int32_t n, float* out)
 
@@ -37,6 +41,7 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_1x4_scalar;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_1x4_scalar;
+extern const elms_tile_kernel elms_tile_f32_4x8_scalar;
 
 ELMS_DECLARE_VECTOR_KERNELS(avx2);
 ELMS_DECLARE_LHS(avx2);
@@ -45,11 +50,13 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2;
+extern const elms_tile_kernel elms_tile_f32_6x16_avx2;
 
 ELMS_DECLARE_ATTENTION(avx512vnni);
 ELMS_DECLARE_LHS(avx512vnni);
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx512vnni;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx512vnni;
+extern const elms_tile_kernel elms_tile_f32_12x32_avx512vnni;
 
 ELMS_DECLARE_VECTOR_KERNELS(neon);
 ELMS_DECLARE_LHS(neon);
@@ -58,6 +65,7 @@ extern const elms_gemm_kernel elms_gemm_f32_f32_f16_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_f32_bf16_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_neon;
 extern const elms_gemm_kernel elms_gemm_f32_q8_q4_8x8_neon;
+extern const elms_tile_kernel elms_tile_f32_12x8_neon;
 
 ELMS_DECLARE_LHS(dotprod);
 extern const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod;

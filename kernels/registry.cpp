@@ -8,15 +8,17 @@ namespace {
 // The kernels that every ISA names alike.
 #define ELMS_ATTENTION_KERNELS(isa) \
   elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa
-#define ELMS_ROW_KERNELS(isa)                                                                 \
-  elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa, elms_f32_to_f16_##isa, \
-      elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
+#define ELMS_ROW_KERNELS(isa)                                                                    \
+  elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa,                           \
+      elms_swiglu_backward_f32_##isa, elms_max_f32_##isa, elms_exp_sum_f32_##isa,                \
+      elms_f32_to_f16_##isa, elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
 #define ELMS_VECTOR_KERNELS(isa) ELMS_ATTENTION_KERNELS(isa), ELMS_ROW_KERNELS(isa)
 
 constexpr elms_kernel_table kScalar = {
     "scalar",
     {&elms_gemm_f32_f32_f32_1x4_scalar, &elms_gemm_f32_f32_f16_1x4_scalar, &elms_gemm_f32_f32_bf16_1x4_scalar,
      &elms_gemm_f32_q8_q8_1x4_scalar, &elms_gemm_f32_q8_q4_1x4_scalar},
+    &elms_tile_f32_4x8_scalar,
     ELMS_VECTOR_KERNELS(scalar)};
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -24,11 +26,13 @@ constexpr elms_kernel_table kAvx2 = {
     "avx2",
     {&elms_gemm_f32_f32_f32_6x16_avx2, &elms_gemm_f32_f32_f16_6x16_avx2, &elms_gemm_f32_f32_bf16_6x16_avx2,
      &elms_gemm_f32_q8_q8_32x16_avx2, &elms_gemm_f32_q8_q4_32x16_avx2},
+    &elms_tile_f32_6x16_avx2,
     ELMS_VECTOR_KERNELS(avx2)};
 constexpr elms_kernel_table kAvx512Vnni = {
     "avx512vnni",
     {&elms_gemm_f32_f32_f32_6x16_avx2, &elms_gemm_f32_f32_f16_6x16_avx2, &elms_gemm_f32_f32_bf16_6x16_avx2,
      &elms_gemm_f32_q8_q8_32x16_avx512vnni, &elms_gemm_f32_q8_q4_32x16_avx512vnni},
+    &elms_tile_f32_12x32_avx512vnni,
     ELMS_ATTENTION_KERNELS(avx512vnni),
     ELMS_ROW_KERNELS(avx2)};
 #endif
@@ -38,16 +42,19 @@ constexpr elms_kernel_table kNeon = {
     "neon",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
      &elms_gemm_f32_q8_q8_8x8_neon, &elms_gemm_f32_q8_q4_8x8_neon},
+    &elms_tile_f32_12x8_neon,
     ELMS_VECTOR_KERNELS(neon)};
 constexpr elms_kernel_table kDotprod = {
     "dotprod",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
      &elms_gemm_f32_q8_q8_8x8_dotprod, &elms_gemm_f32_q8_q4_8x8_dotprod},
+    &elms_tile_f32_12x8_neon,
     ELMS_VECTOR_KERNELS(neon)};
 constexpr elms_kernel_table kI8mm = {
     "i8mm",
     {&elms_gemm_f32_f32_f32_8x8_neon, &elms_gemm_f32_f32_f16_8x8_neon, &elms_gemm_f32_f32_bf16_8x8_neon,
      &elms_gemm_f32_q8_q8_8x8_i8mm, &elms_gemm_f32_q8_q4_8x8_i8mm},
+    &elms_tile_f32_12x8_neon,
     ELMS_VECTOR_KERNELS(neon)};
 #endif
 

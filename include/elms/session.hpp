@@ -71,6 +71,8 @@ class Session {
   Status set_slices(std::span<const LayerShape> slices);
 
   [[nodiscard]] int level() const noexcept { return level_; }
+  /// What every layer computes with now: [n_layers]; valid until the width changes.
+  [[nodiscard]] std::span<const LayerShape> slices() const noexcept { return slices_; }
   /// Real cost share of the slices in use.
   [[nodiscard]] double width() const noexcept { return width_; }
 

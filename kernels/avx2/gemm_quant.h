@@ -56,19 +56,26 @@ void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks
   for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
 }
 
-/// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines
-/// ahead made this slower.
-template <typename Weights>
-void gemv_panel(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column,
-                int32_t row) {
+/// One row x kPanels panels.
+template <typename Weights, int kPanels>
+void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
+  using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
-  const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
-  Sums sums = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (int32_t b = 0; b < n_blocks; ++b) {
-    const Sums scales = {widen_scales(blocks[b].scale), widen_scales(blocks[b].scale + 8)};
-    add_block(&sums, Weights::dot_row(blocks[b], lhs + b), scales, lhs[b].scale);
+  const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs);
+  const Block* blocks[kPanels];
+  Sums sums[kPanels];
+  for (int p = 0; p < kPanels; ++p) {
+    blocks[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
+    sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   }
-  store_row_16(args, row, column, sums);
+  for (int32_t b = 0; b < n_blocks; ++b) {
+    for (int p = 0; p < kPanels; ++p) {
+      const Block& block = blocks[p][b];
+      const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
+      add_block(&sums[p], Weights::dot_row(block, lhs + b), scales, lhs[b].scale);
+    }
+  }
+  for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
 }
 
 template <typename Weights>
@@ -76,12 +83,16 @@ struct Kernel {
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
+  static constexpr int32_t kGemvPanels = 4;
+  static constexpr size_t kPanelBlockBytes = sizeof(typename Weights::Block);
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
-    const auto* blocks = reinterpret_cast<const typename Weights::Block*>(panel);
-    n_rows == 1 ? gemv_panel<Weights>(args, blocks, column, row)
-                : gemm_tile<Weights>(args, blocks, column, row, n_rows);
+    gemm_tile<Weights>(args, reinterpret_cast<const typename Weights::Block*>(panel), column, row, n_rows);
+  }
+  template <int kPanels>
+  static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
+    gemv_panels<Weights, kPanels>(args, panel, column);
   }
 };
 

@@ -50,4 +50,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx512vnni = {
     pack,
     elms_lhs_q8_bytes_avx512vnni,
     elms_lhs_q8_avx512vnni,
-    gemm_by_panels<Kernel<Weights>>};
+    gemm_or_gemv<Kernel<Weights>>};

@@ -10,46 +10,15 @@
 #include "elms/detail/error.hpp"
 #include "elms/thread_pool.hpp"
 #include "offline/progress_meter.hpp"
+#include "offline/random.hpp"
 #include "offline/synth_model.hpp"
+#include "offline/train/model_file.hpp"
 #include "offline/vocab/spm_metadata.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
 
 using detail::Buffer;
-
-/// Values of general.file_type.
-std::uint32_t file_type(DType type) {
-  switch (type) {
-    case DType::kF16: return 1;
-    case DType::kQ4_0: return 2;
-    case DType::kQ8_0: return 7;
-    case DType::kBF16: return 32;
-    default: return 0;
-  }
-}
-
-// Random numbers by position, so that rows can be drawn in any order on any thread (splitmix64).
-std::uint64_t mixed(std::uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
-/// Fills a row with values that are nearly normal: each is the sum of four uniform bytes.
-void draw_row(std::uint64_t seed, std::size_t n, float mean, float deviation, float* out) {
-  constexpr float kSumMean = 510.0f, kSumDeviation = 147.8f;
-  const float scale = deviation / kSumDeviation;
-  const auto value = [&](std::uint64_t bytes) {
-    const std::uint64_t pairs = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
-    return mean + scale * (static_cast<float>((pairs & 0xffffu) + (pairs >> 16)) - kSumMean);
-  };
-  for (std::size_t i = 0; i < n; i += 2) {
-    const std::uint64_t random = mixed(seed + (i + 2) * 0x9e3779b97f4a7c15u);
-    out[i] = value(random & 0xffffffffu);
-    if (i + 1 < n) out[i + 1] = value(random >> 32);
-  }
-}
 
 void flip_signs(std::uint64_t seed, std::size_t n, float* values) {
   for (std::size_t i = 0; i < n; ++i) {
@@ -106,29 +75,6 @@ class TensorStreamer {
   Buffer<float> values_;
   Buffer<std::uint8_t> encoded_;
 };
-
-void write_config(detail::GgufWriter& writer, const ModelConfig& config, DType type) {
-  const auto key = [&](std::string_view name) { return detail::concat(config.architecture, ".", name); };
-  const auto count = [&](std::string_view name, std::int32_t value) {
-    writer.set(key(name), static_cast<std::uint32_t>(value));
-  };
-  writer.set("general.architecture", config.architecture);
-  writer.set("general.type", "model");
-  writer.set("general.name", "random weights");
-  writer.set("general.file_type", file_type(type));
-  count("vocab_size", config.n_vocab);
-  count("context_length", config.context_length);
-  count("embedding_length", config.d_model);
-  count("block_count", config.n_layers);
-  count("feed_forward_length", config.layers[0].ff);
-  count("attention.head_count", config.layers[0].q_heads);
-  count("attention.head_count_kv", config.layers[0].kv_heads);
-  count("attention.key_length", config.head_dim);
-  count("attention.value_length", config.head_dim);
-  writer.set(key("attention.layer_norm_rms_epsilon"), config.rms_epsilon);
-  count("rope.dimension_count", config.rope.n_rot);
-  writer.set(key("rope.freq_base"), config.rope.theta);
-}
 
 /// The name, without folder, of the adapter of a level.
 std::string adapter_name(const std::string& output, std::size_t level) {
@@ -286,7 +232,7 @@ Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const
   const ModelConfig config = synth_config(shape);
   const std::vector<SynthTensor> tensors = synth_tensors(config, type);
   detail::GgufWriter writer;
-  write_config(writer, config, type);
+  train::write_config(writer, config, "random weights", type);
   write_synth_vocabulary(writer, config.n_vocab);
   const std::vector<Slices> levels = write_levels(writer, config, type, output, shape.lora_rank > 0);
   ELMS_RETURN_IF_ERROR(declare(writer, tensors));

@@ -44,6 +44,12 @@ TEST_CASE("every table is complete and its kernels are named for what they are",
       const std::string tile = std::to_string(kernel->mr) + "x" + std::to_string(kernel->nr) + "_";
       CHECK(name.rfind(prefix + tile, 0) == 0);
     }
+    REQUIRE(table->tile_f32 != nullptr);
+    const elms_tile_kernel& tile = *table->tile_f32;
+    const std::string prefix = "elms_tile_f32_" + std::to_string(tile.mr) + "x" + std::to_string(tile.nr) + "_";
+    CHECK(std::string(tile.name).rfind(prefix, 0) == 0);
+    CHECK(12 % tile.mr == 0);  // training cuts blocks that are whole tiles of every kernel
+    CHECK(32 % tile.nr == 0);
     CHECK(table->gemm[ELMS_WEIGHT_Q8]->prepare_lhs == table->gemm[ELMS_WEIGHT_Q4]->prepare_lhs);
     CHECK(table->gemm[ELMS_WEIGHT_Q8]->mr == table->gemm[ELMS_WEIGHT_Q4]->mr);
   }

@@ -109,9 +109,33 @@ typedef enum elms_rope_style {
   ELMS_ROPE_HALVES       /* pairs (i, i + n_rot / 2): qwen2, qwen3, all Hugging Face checkpoints */
 } elms_rope_style;
 
+/* Products of plain f32 matrices, as training makes them: c[m, n] (+)= a * b for one tile that stays in registers, from
+ * panels that the caller packed. Sums run through k in order; with `accumulate` the finished sum is added to c. */
+typedef struct elms_tile_args {
+  const float* a; /* [k][mr], 64-byte aligned; values of rows from m on are read but not used */
+  const float* b; /* [k][nr], 64-byte aligned; the same for columns from n on */
+  int32_t k;      /* >= 0 */
+  int32_t m;      /* rows of c: 1 .. mr */
+  int32_t n;      /* columns of c: 1 .. nr */
+  float* c;
+  size_t c_stride; /* elements between rows of c */
+  bool accumulate; /* add to c instead of writing it, whatever it holds */
+} elms_tile_args;
+
+typedef struct elms_tile_kernel {
+  const char* name; /* elms_tile_f32_<mr>x<nr>_<isa> */
+  int32_t mr; /* divides 12 */
+  int32_t nr; /* divides 32 */
+  void (*multiply)(const elms_tile_args* args);
+  /* panel[k][width] = the transpose of x [rows, k], x_stride elements between rows; zeros from column `rows` on.
+   * width is mr or nr, 1 <= rows <= width. */
+  void (*pack_transposed)(const float* x, size_t x_stride, int32_t rows, int32_t k, int32_t width, float* panel);
+} elms_tile_kernel;
+
 typedef struct elms_kernel_table {
   const char* isa; /* "scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm" */
   const elms_gemm_kernel* gemm[ELMS_WEIGHT_FORMAT_COUNT];
+  const elms_tile_kernel* tile_f32;
 
   size_t (*attention_scratch_floats)(int32_t n_heads, int32_t head_dim, int32_t max_positions);
   void (*attention)(const elms_attention_args* args);    /* over f16 entries */
@@ -123,6 +147,12 @@ typedef struct elms_kernel_table {
   void (*rope)(float* x, const float* cosine, const float* sine, int32_t n_rot, elms_rope_style style);
   /* out[i] = silu(gate[i]) * up[i]; out may be gate or up. */
   void (*swiglu)(const float* gate, const float* up, int32_t n, float* out);
+  /* Of y = silu(gate) * up: d_gate[i] and d_up[i] from dy[i]. Either may be dy, gate or up. */
+  void (*swiglu_backward)(const float* gate, const float* up, const float* dy, int32_t n, float* d_gate, float* d_up);
+  /* The largest that is not NaN; -infinity where there is none. */
+  float (*max)(const float* x, int32_t n);
+  /* out[i] = exp(scale * (x[i] - shift)) for exponents up to 88; returns the sum. out may be x. */
+  float (*exp_sum)(const float* x, int32_t n, float shift, float scale, float* out);
   void (*f32_to_f16)(const float* x, int32_t n, uint16_t* out); /* round to nearest even */
   void (*f32_to_kv_q8)(const float* x, int32_t n, void* out); /* elms_kv_q8_bytes(n); the same bytes on every ISA */
   void (*f16_to_f32)(const uint16_t* x, int32_t n, float* out);

@@ -14,7 +14,7 @@ struct OpWork {
   double bytes = 0.0;       ///< of weights, or of the KV cache
 };
 
-/// Of one pass of `tokens` tokens at full width, `context` tokens being in the cache before.
+/// Of one pass of `tokens` tokens at the session's width, `context` tokens being in the cache before.
 OpWork work_of(elms::Op op, const elms::Session& session, std::int32_t tokens, std::int32_t context);
 
 }  // namespace elms_cli

@@ -1,5 +1,7 @@
 #include "cli/bench/profile.hpp"
 
+#include <algorithm>
+
 #include "cli/bench/op_work.hpp"
 #include "cli/bench/runs.hpp"
 
@@ -44,7 +46,10 @@ class OpSamples {
 }  // namespace
 
 elms::Result<Profiles> profile_ops(elms::Session& session, const BenchOptions& options, ProgressBar& bar) {
-  ELMS_RETURN_IF_ERROR(session.set_level(static_cast<int>(session.model().levels().size()) - 1));
+  const int level = options.widths.empty()
+                        ? static_cast<int>(session.model().levels().size()) - 1
+                        : session.model().level_for_width(*std::max_element(options.widths.begin(), options.widths.end()));
+  ELMS_RETURN_IF_ERROR(session.set_level(level));
   const std::int32_t batch = std::min(options.longest_prompt(), elms::SessionOptions().batch_tokens);
   const std::int32_t context = options.profiled_context();
   const auto tokens = bench_tokens(session.model(), std::max(batch, context));

@@ -5,6 +5,7 @@
 
 #include "offline/train/gemm.hpp"
 #include "offline/train/ops.hpp"
+#include "offline/train/rows.hpp"
 
 namespace elms::inline v0::offline::train {
 namespace {
@@ -23,10 +24,13 @@ void probabilities(QueryBlock block, MatrixView<const T> q, MatrixView<const T> 
   for (std::size_t r = 0; r < block.n; ++r) {
     T* row = p.data + r * p.stride;
     const std::size_t visible = block.begin + r + 1;
-    const T largest = *std::max_element(row, row + visible);
-    T total = 0;
-    for (std::size_t i = 0; i < visible; ++i) total += row[i] = std::exp((row[i] - largest) * scale);
-    for (std::size_t i = 0; i < visible; ++i) row[i] /= total;
+    const T shift = largest(row, visible);
+    double total = 0;
+    for_row_chunks(visible, [&](std::size_t begin, std::size_t n) {
+      total += static_cast<double>(exp_sum(row + begin, n, shift, scale, row + begin));
+    });
+    const T factor = static_cast<T>(1.0 / total);
+    for (std::size_t i = 0; i < visible; ++i) row[i] *= factor;
     std::fill(row + visible, row + block.n_keys(), T{0});
   }
 }
@@ -87,13 +91,12 @@ void attention_backward(ThreadPool& pool, const AttentionShape& s, const T* q, c
     probabilities<T>(block, q_block, keys, {p, block.n, n_keys, s.length});
     gemm_serial<T>(GemmForm::kTN, p_in, dout, {dv + kv, n_keys, s.head_dim, kv_stride}, true);
     gemm_serial<T>(GemmForm::kNT, dout, values, {dp, block.n, n_keys, s.length}, false);
-    for (std::size_t r = 0; r < block.n;
-         ++r) {  // softmax: ds = p * (dp - sum(p * dp)); masked entries have p = 0
+    for (std::size_t r = 0; r < block.n; ++r) {
+      // Softmax: ds = p * (dp - sum(p * dp)); masked entries have p = 0.
       const T* probability = p + r * s.length;
       T* gradient = dp + r * s.length;
-      T dot = 0;
-      for (std::size_t i = 0; i < n_keys; ++i) dot += probability[i] * gradient[i];
-      for (std::size_t i = 0; i < n_keys; ++i) gradient[i] = probability[i] * (gradient[i] - dot) * scale;
+      const T pull = dot(probability, gradient, n_keys);
+      for (std::size_t i = 0; i < n_keys; ++i) gradient[i] = probability[i] * (gradient[i] - pull) * scale;
     }
     gemm_serial<T>(GemmForm::kNN, ds_in, keys, {dq + at, block.n, s.head_dim, q_stride}, false);
     gemm_serial<T>(GemmForm::kTN, ds_in, q_block, {dk + kv, n_keys, s.head_dim, kv_stride}, true);

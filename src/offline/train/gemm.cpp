@@ -2,20 +2,41 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
+
+#include "offline/train/gemm_blocks.hpp"
 
 namespace elms::inline v0::offline::train {
 namespace {
 
 constexpr std::size_t kTileRows = 128, kTileCols = 256;
 
-template <typename T>
-using EigenMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using EigenMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-template <typename T>
-auto eigen_map(MatrixView<const T> m) {
-  return Eigen::Map<const EigenMatrix<T>, 0, Eigen::OuterStride<>>(
+template <typename Matrix, typename T>
+auto eigen_map(MatrixView<T> m) {
+  return Eigen::Map<Matrix, 0, Eigen::OuterStride<>>(
       m.data, static_cast<Eigen::Index>(m.rows), static_cast<Eigen::Index>(m.cols),
       Eigen::OuterStride<>(static_cast<Eigen::Index>(m.stride)));
+}
+
+/// Doubles only check gradients: any product will do.
+void multiply_doubles(GemmForm form, MatrixView<const double> a, MatrixView<const double> b,
+                      MatrixView<double> c, bool accumulate) {
+  const auto x = eigen_map<const EigenMatrix>(a), y = eigen_map<const EigenMatrix>(b);
+  auto out = eigen_map<EigenMatrix>(c);
+  if (!accumulate) out.setZero();
+  switch (form) {
+    case GemmForm::kNT:
+      out.noalias() += x * y.transpose();
+      break;
+    case GemmForm::kNN:
+      out.noalias() += x * y;
+      break;
+    case GemmForm::kTN:
+      out.noalias() += x.transpose() * y;
+      break;
+  }
 }
 
 template <typename T>
@@ -32,27 +53,19 @@ MatrixView<T> col_range(MatrixView<T> m, std::size_t begin, std::size_t n) {
 template <typename T>
 void gemm_serial(GemmForm form, MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
                  bool accumulate) {
-  const auto x = eigen_map<T>(a), y = eigen_map<T>(b);
-  Eigen::Map<EigenMatrix<T>, 0, Eigen::OuterStride<>> out(
-      c.data, static_cast<Eigen::Index>(c.rows), static_cast<Eigen::Index>(c.cols),
-      Eigen::OuterStride<>(static_cast<Eigen::Index>(c.stride)));
-  if (!accumulate) out.setZero();
-  switch (form) {
-    case GemmForm::kNT:
-      out.noalias() += x * y.transpose();
-      break;
-    case GemmForm::kNN:
-      out.noalias() += x * y;
-      break;
-    case GemmForm::kTN:
-      out.noalias() += x.transpose() * y;
-      break;
+  if constexpr (std::is_same_v<T, float>) {
+    multiply_blocks(form, a, b, c, accumulate);
+  } else {
+    multiply_doubles(form, a, b, c, accumulate);
   }
 }
 
 template <typename T>
 void gemm(ThreadPool& pool, GemmForm form, MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c,
           bool accumulate) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (multiply_blocks(pool, form, a, b, c, accumulate)) return;
+  }
   const std::size_t n_row_tiles = (c.rows + kTileRows - 1) / kTileRows;
   const std::size_t n_col_tiles = (c.cols + kTileCols - 1) / kTileCols;
   pool.parallel_for(n_row_tiles * n_col_tiles, [&](std::size_t tile) {

@@ -3,17 +3,61 @@
 #include <cmath>
 
 #include "offline/train/ops.hpp"
+#include "offline/train/rows.hpp"
 
 namespace elms::inline v0::offline::train {
 namespace {
 
-/// log(sum(exp(row))).
+/// sum(exp(row - shift)), and its terms in out where that is not null. out may be row.
 template <typename T>
-double log_sum_exp(const T* row, std::size_t n) {
-  const T largest = *std::max_element(row, row + n);
+double exponentials(const T* row, std::size_t n, T shift, T* out) {
+  T unused[kRowChunk];
   double total = 0.0;
-  for (std::size_t i = 0; i < n; ++i) total += static_cast<double>(std::exp(row[i] - largest));
-  return static_cast<double>(largest) + std::log(total);
+  for_row_chunks(n, [&](std::size_t begin, std::size_t size) {
+    total +=
+        static_cast<double>(exp_sum(row + begin, size, shift, T{1}, out == nullptr ? unused : out + begin));
+  });
+  return total;
+}
+
+/// sum(weight * ((a - a_shift) - (b - b_shift))), in a fixed order.
+template <typename T>
+double weighted_difference(const T* weight, const T* a, T a_shift, const T* b, T b_shift, std::size_t n) {
+  double lanes[4] = {};
+  const auto term = [&](std::size_t i) {
+    return static_cast<double>(weight[i] * ((a[i] - a_shift) - (b[i] - b_shift)));
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    for (std::size_t l = 0; l < 4; ++l) lanes[l] += term(i + l);
+  }
+  double sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  for (; i < n; ++i) sum += term(i);
+  return sum;
+}
+
+/// KL(softmax(teacher) || softmax(row)) of one row, and its gradient times weight where that is not null.
+template <typename T>
+double row_divergence(const T* teacher, const T* row, std::size_t n, T weight, T* gradient) {
+  const T teacher_shift = largest(teacher, n), shift = largest(row, n);
+  T wanted[kRowChunk], unused[kRowChunk];
+  double teacher_total = 0.0, total = 0.0, difference = 0.0;
+  for_row_chunks(n, [&](std::size_t begin, std::size_t size) {
+    teacher_total += static_cast<double>(exp_sum(teacher + begin, size, teacher_shift, T{1}, wanted));
+    difference += weighted_difference(wanted, teacher + begin, teacher_shift, row + begin, shift, size);
+    T* out = gradient == nullptr ? unused : gradient + begin;  // may be the row: no longer needed
+    total += static_cast<double>(exp_sum(row + begin, size, shift, T{1}, out));
+  });
+  if (gradient != nullptr) {
+    const T factor = static_cast<T>(static_cast<double>(weight) / total);
+    const T teacher_factor = static_cast<T>(static_cast<double>(weight) / teacher_total);
+    for_row_chunks(n, [&](std::size_t begin, std::size_t size) {
+      exp_sum(teacher + begin, size, teacher_shift, T{1}, wanted);
+      for (std::size_t i = 0; i < size; ++i)
+        gradient[begin + i] = gradient[begin + i] * factor - wanted[i] * teacher_factor;
+    });
+  }
+  return difference / teacher_total - (std::log(teacher_total) - std::log(total));
 }
 
 double mean_of(const double* row_loss, std::size_t n_rows, std::size_t n_counted) {
@@ -39,11 +83,13 @@ double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::si
       return;
     }
     const auto target = static_cast<std::size_t>(targets[r]);
-    const double normaliser = log_sum_exp(row, n_vocab);
-    row_loss[r] = normaliser - static_cast<double>(row[target]);
+    const T shift = largest(row, n_vocab);
+    const double above_target = static_cast<double>(shift) - static_cast<double>(row[target]);
+    const double total = exponentials(row, n_vocab, shift, gradient);
+    row_loss[r] = above_target + std::log(total);
     if (gradient == nullptr) return;
-    for (std::size_t i = 0; i < n_vocab; ++i)
-      gradient[i] = std::exp(row[i] - static_cast<T>(normaliser)) * weight;
+    const T factor = static_cast<T>(static_cast<double>(weight) / total);
+    for (std::size_t i = 0; i < n_vocab; ++i) gradient[i] *= factor;
     gradient[target] -= weight;
   });
   return mean_of(row_loss, targets.size(), n_counted);
@@ -54,17 +100,8 @@ double kl_divergence(ThreadPool& pool, std::size_t n, std::size_t n_vocab, const
                      T* d_logits, double* row_loss) {
   const T weight = n == 0 ? T{0} : T{1} / static_cast<T>(n);
   pool.parallel_for(n, [&](std::size_t r) {
-    const T* wanted = teacher + r * n_vocab;
-    const T* row = logits + r * n_vocab;
-    const double wanted_normaliser = log_sum_exp(wanted, n_vocab), normaliser = log_sum_exp(row, n_vocab);
-    double loss = 0.0;
-    for (std::size_t i = 0; i < n_vocab; ++i) {
-      const double log_p = static_cast<double>(wanted[i]) - wanted_normaliser;
-      const double log_q = static_cast<double>(row[i]) - normaliser, p = std::exp(log_p);
-      loss += p * (log_p - log_q);
-      if (d_logits != nullptr) d_logits[r * n_vocab + i] = static_cast<T>(std::exp(log_q) - p) * weight;
-    }
-    row_loss[r] = loss;
+    row_loss[r] = row_divergence(teacher + r * n_vocab, logits + r * n_vocab, n_vocab, weight,
+                                 d_logits == nullptr ? nullptr : d_logits + r * n_vocab);
   });
   return mean_of(row_loss, n, n);
 }

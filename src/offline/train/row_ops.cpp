@@ -4,6 +4,7 @@
 
 #include "offline/train/gemm.hpp"
 #include "offline/train/ops.hpp"
+#include "offline/train/rows.hpp"
 
 namespace elms::inline v0::offline::train {
 namespace {
@@ -66,9 +67,7 @@ void rms_norm_forward(ThreadPool& pool, std::size_t n, std::size_t d, T epsilon,
                       T* y, T* inv_rms) {
   pool.parallel_for(n, [&](std::size_t r) {
     const T* in = x + r * d;
-    T squares = 0;
-    for (std::size_t c = 0; c < d; ++c) squares += in[c] * in[c];
-    const T scale = T{1} / std::sqrt(squares / static_cast<T>(d) + epsilon);
+    const T scale = T{1} / std::sqrt(dot(in, in, d) / static_cast<T>(d) + epsilon);
     inv_rms[r] = scale;
     for (std::size_t c = 0; c < d; ++c) y[r * d + c] = in[c] * scale * weight[c];
   });
@@ -86,9 +85,7 @@ void rms_norm_backward(ThreadPool& pool, std::size_t n, std::size_t d, const T* 
   pool.parallel_for(n, [&](std::size_t r) {
     const T* in = x + r * d;
     const T* dout = dy + r * d;
-    T dot = 0;
-    for (std::size_t c = 0; c < d; ++c) dot += weight[c] * dout[c] * in[c];
-    const T s = inv_rms[r], pull = dot * s * s * s / static_cast<T>(d);
+    const T s = inv_rms[r], pull = dot(weight, dout, in, d) * s * s * s / static_cast<T>(d);
     for (std::size_t c = 0; c < d; ++c) dx[r * d + c] = s * weight[c] * dout[c] - in[c] * pull;
   });
 }
@@ -148,6 +145,10 @@ void rope_backward(ThreadPool& pool, const RopeConfig& rope, std::size_t n_seque
 template <typename T>
 void swiglu_forward(ThreadPool& pool, std::size_t n, const T* gate, const T* up, T* y) {
   for_blocks(pool, n, kElementBlock, [&](std::size_t begin, std::size_t end) {
+    if constexpr (std::is_same_v<T, float>) {
+      return training_kernels().swiglu(gate + begin, up + begin, static_cast<int32_t>(end - begin),
+                                       y + begin);
+    }
     for (std::size_t i = begin; i < end; ++i) y[i] = gate[i] / (T{1} + std::exp(-gate[i])) * up[i];
   });
 }
@@ -156,6 +157,11 @@ template <typename T>
 void swiglu_backward(ThreadPool& pool, std::size_t n, const T* gate, const T* up, const T* dy, T* d_gate,
                      T* d_up) {
   for_blocks(pool, n, kElementBlock, [&](std::size_t begin, std::size_t end) {
+    if constexpr (std::is_same_v<T, float>) {
+      return training_kernels().swiglu_backward(gate + begin, up + begin, dy + begin,
+                                                static_cast<int32_t>(end - begin), d_gate + begin,
+                                                d_up + begin);
+    }
     for (std::size_t i = begin; i < end; ++i) {
       const T sigmoid = T{1} / (T{1} + std::exp(-gate[i])), dout = dy[i];
       d_up[i] = dout * gate[i] * sigmoid;
