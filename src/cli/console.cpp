@@ -66,6 +66,8 @@ void on_interrupt(int) {
   std::signal(SIGINT, SIG_DFL);
 }
 
+}  // namespace
+
 bool stderr_is_terminal() {
 #if defined(_WIN32)
   return _isatty(_fileno(stderr)) != 0;
@@ -80,8 +82,6 @@ std::string readable_seconds(double seconds) {
   if (whole < 3600) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
   return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
 }
-
-}  // namespace
 
 InterruptGuard::InterruptGuard() {
   interrupted.reset();

@@ -34,8 +34,12 @@ class Table {
 std::string fixed(double value, int digits);
 /// In B, KB, MB or GB (powers of 1000).
 std::string readable_bytes(std::uint64_t bytes);
+/// "45 s", "3 min 20 s", "2 h 5 min".
+std::string readable_seconds(double seconds);
 /// In thousands, millions or billions: "1.10 B".
 std::string readable_count(std::uint64_t count);
+
+[[nodiscard]] bool stderr_is_terminal();
 
 /// While it lives, Ctrl-C sets the token; a second Ctrl-C ends the process as usual. One at a time.
 class InterruptGuard {

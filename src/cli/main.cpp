@@ -24,6 +24,7 @@ int run(int argc, char** argv) {
   elms_cli::add_eval(app, action);
   elms_cli::add_extract(app, action);
   elms_cli::add_synth(app, action);
+  elms_cli::add_train(app, action);
   elms_cli::add_vocab(app, action);
   elms_cli::add_bench(app, action);
   elms_cli::add_pack(app, action);

@@ -130,11 +130,12 @@ std::vector<std::string_view> shape_names() {
   return names;
 }
 
-Result<SynthShape> parse_shape(std::string_view json) {
+Result<SynthShape> parse_shape(std::string_view json, std::int32_t n_vocab) {
   const nlohmann::json object = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) return invalid_argument("shape: this is no valid JSON");
   if (!object.is_object()) return invalid_argument("shape: expected a JSON object with the fields ", field_names());
   SynthShape shape;
+  shape.n_vocab = n_vocab;
   for (const auto& [key, value] : object.items()) ELMS_RETURN_IF_ERROR(read_field(key, value, shape));
   ELMS_RETURN_IF_ERROR(check_shape(shape));
   return shape;

@@ -33,8 +33,9 @@ struct SynthShape {
 /// tinyllama-1.1b, qwen2.5-0.5b, llama-3.2-1b, smollm2-135m; nothing for other names.
 [[nodiscard]] std::optional<SynthShape> find_shape(std::string_view name);
 [[nodiscard]] std::vector<std::string_view> shape_names();
-/// From a JSON object with the fields of SynthShape by name; kInvalidArgument names what is wrong.
-[[nodiscard]] Result<SynthShape> parse_shape(std::string_view json);
+/// From a JSON object with the fields of SynthShape by name; kInvalidArgument names what is wrong. `n_vocab`: of objects
+/// that do not say it.
+[[nodiscard]] Result<SynthShape> parse_shape(std::string_view json, std::int32_t n_vocab = 0);
 
 /// Writes a GGUF with weights of `type` drawn from a seeded generator, scaled so that activations keep their size from
 /// layer to layer and next-token distributions are peaked, a byte-level vocabulary filled up with numbered words, and
