@@ -16,6 +16,7 @@ struct ExtractArguments {
   std::string input, output;
   WidthChoice choice;
   std::size_t threads = 0;
+  bool merge = false;
   bool json = false;
 };
 
@@ -38,7 +39,8 @@ elms::Status extract(const ExtractArguments& arguments) {
     const InterruptGuard interrupt;
     ProgressBar bar;
     ELMS_RETURN_IF_ERROR(
-        elms::offline::extract(arguments.input, chosen.level, arguments.output, bar.callback(interrupt), pool));
+        elms::offline::extract(arguments.input, chosen.level, arguments.output, bar.callback(interrupt), pool,
+                               arguments.merge ? elms::offline::AdapterUse::kMerge : elms::offline::AdapterUse::kIgnore));
   }
   ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelSource> written, ModelSource::open(arguments.output));
   if (arguments.json) {
@@ -63,6 +65,7 @@ void add_extract(CLI::App& app, Action& action) {
   add_model(command, arguments->input);
   command.add_option("-o,--output", arguments->output, "GGUF file to write")->required()->option_text("FILE");
   add_width_choice(command, arguments->choice);
+  command.add_flag("--merge", arguments->merge, "Make the level's adapter (see elms recover) part of the weights");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer("Example:\n  elms extract assistant.elastic.gguf --width 0.5 -o assistant-half.gguf");

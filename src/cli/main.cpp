@@ -20,6 +20,7 @@ int run(int argc, char** argv) {
   elms_cli::Action action;
   elms_cli::add_info(app, action);
   elms_cli::add_elasticize(app, action);
+  elms_cli::add_recover(app, action);
   elms_cli::add_run(app, action);
   elms_cli::add_eval(app, action);
   elms_cli::add_extract(app, action);

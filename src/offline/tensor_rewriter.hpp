@@ -12,11 +12,20 @@
 
 namespace elms::inline v0::offline {
 
+/// b [n, rank] a [rank, k], added to a matrix [n, k].
+struct MatrixUpdate {
+  std::size_t rank = 0;
+  std::vector<float> a, b;
+};
+
 struct TensorPlan {
   const detail::SourceTensor* tensor = nullptr;
   DType type = DType::kF32;     ///< in the new file
   detail::GroupOrder rows;      ///< of a vector: unused
   detail::GroupOrder columns;   ///< of a vector: its elements
+  const MatrixUpdate* update = nullptr;  ///< of the matrix as its rows and columns are in the new file
+  detail::GroupOrder update_rows;        ///< but with the rows of b in this order
+  bool in_source = true;                 ///< the tensor's data belong to the checkpoint
 };
 
 /// Type for a tensor where `wanted` is asked for: matrices follow it, vectors are F32. Rows that are no whole number of

@@ -41,10 +41,16 @@ struct ElasticizeReport {
 [[nodiscard]] Result<ElasticizeReport> elasticize(const std::string& input, const std::string& output,
                                                   std::string_view calibration_text, const ElasticizeOptions& options = {});
 
+enum class AdapterUse : std::uint8_t {
+  kIgnore,  ///< the level's weights as they are; its adapter is a LoRA file for them
+  kMerge,   ///< the level's adapter becomes part of the weights
+};
+
 /// Writes one level of an elastic model as a plain dense GGUF: the model's own architecture where all layers have the
 /// same widths, `deci` where they differ (kUnsupported for a model that `deci` cannot express: per-head q/k norms).
-/// Null pool: one of its own.
+/// Null pool: one of its own. Merging: kUnsupported for biases that the architecture has no tensor for.
 [[nodiscard]] Status extract(const std::string& input, int level, const std::string& output,
-                             const ProgressCallback& progress = {}, std::shared_ptr<ThreadPool> pool = nullptr);
+                             const ProgressCallback& progress = {}, std::shared_ptr<ThreadPool> pool = nullptr,
+                             AdapterUse adapters = AdapterUse::kIgnore);
 
 }  // namespace elms::inline v0::offline

@@ -53,15 +53,29 @@ Result<AdamW> AdamW::create(const ParameterLayout& layout, const AdamWOptions& o
   AdamW adam;
   adam.options_ = options;
   for (const ParameterTensor& tensor : layout.tensors()) {
-    const std::size_t end = tensor.offset + tensor.size();
-    for (std::size_t begin = tensor.offset; begin < end; begin += kBlockElems) {
-      adam.blocks_.push_back({begin, std::min(end, begin + kBlockElems), tensor.rows > 1});
-    }
+    adam.add_blocks(tensor.offset, tensor.offset + tensor.size(), tensor.rows > 1);
   }
-  adam.block_sums_.resize(adam.blocks_.size());
-  ELMS_ASSIGN_OR_RETURN(adam.mean_, detail::Buffer<float>::zeroed(layout.size()));
-  ELMS_ASSIGN_OR_RETURN(adam.variance_, detail::Buffer<float>::zeroed(layout.size()));
+  ELMS_RETURN_IF_ERROR(adam.take_moments(layout.size()));
   return adam;
+}
+
+Result<AdamW> AdamW::create(std::size_t n, const AdamWOptions& options) {
+  AdamW adam;
+  adam.options_ = options;
+  adam.add_blocks(0, n, true);
+  ELMS_RETURN_IF_ERROR(adam.take_moments(n));
+  return adam;
+}
+
+void AdamW::add_blocks(std::size_t begin, std::size_t end, bool decays) {
+  for (; begin < end; begin += kBlockElems) blocks_.push_back({begin, std::min(end, begin + kBlockElems), decays});
+}
+
+Status AdamW::take_moments(std::size_t n) {
+  block_sums_.resize(blocks_.size());
+  ELMS_ASSIGN_OR_RETURN(mean_, detail::Buffer<float>::zeroed(n));
+  ELMS_ASSIGN_OR_RETURN(variance_, detail::Buffer<float>::zeroed(n));
+  return {};
 }
 
 double AdamW::norm(ThreadPool& pool, std::span<const float> gradients) noexcept {

@@ -23,6 +23,8 @@ class AdamW {
  public:
   /// kOutOfMemory.
   [[nodiscard]] static Result<AdamW> create(const ParameterLayout& layout, const AdamWOptions& options);
+  /// For n parameters without a layout, all of which decay.
+  [[nodiscard]] static Result<AdamW> create(std::size_t n, const AdamWOptions& options);
 
   /// Euclidean norm of gradients [layout.size()].
   [[nodiscard]] double norm(ThreadPool& pool, std::span<const float> gradients) noexcept;
@@ -42,6 +44,8 @@ class AdamW {
     bool decays;
   };
   AdamW() = default;
+  void add_blocks(std::size_t begin, std::size_t end, bool decays);
+  Status take_moments(std::size_t n);
 
   AdamWOptions options_;
   std::vector<Block> blocks_;

@@ -147,6 +147,13 @@ void TrainDecoder<T>::head_norms_and_rope(ThreadPool& pool, const ModelConfig& c
 template <typename T>
 void TrainDecoder<T>::layer_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
                                     Activations& a, T* y) noexcept {
+  attention_part_forward(pool, config, layer, x, a);
+  ffn_part_forward(pool, config, layer, a, y);
+}
+
+template <typename T>
+void TrainDecoder<T>::attention_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
+                                             Activations& a) noexcept {
   const LayerSizes s(config, layer.shape);
   const std::size_t n = shape_.n_tokens();
   const T epsilon = static_cast<T>(config.rms_epsilon);
@@ -161,6 +168,15 @@ void TrainDecoder<T>::layer_forward(ThreadPool& pool, const ModelConfig& config,
   attention_forward<T>(pool, attention_shape(config, layer.shape), a.q.data(), a.k.data(), a.v.data(), a.attended.data(),
                        scratch_.data());
   linear_onto_residual<T>(pool, n, s.q, s.d, a.attended.data(), layer.param(at.wo), layer.param(at.bo), x, a.middle.data());
+}
+
+template <typename T>
+void TrainDecoder<T>::ffn_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a,
+                                       T* y) noexcept {
+  const LayerSizes s(config, layer.shape);
+  const std::size_t n = shape_.n_tokens();
+  const T epsilon = static_cast<T>(config.rms_epsilon);
+  const LayerOffsets& at = *layer.at;
   rms_norm_forward<T>(pool, n, s.d, epsilon, a.middle.data(), layer.param(at.ffn_norm), a.middle_normed.data(),
                       a.middle_inv_rms.data());
   linear_forward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.gate), nullptr, a.gate.data());
@@ -171,11 +187,30 @@ void TrainDecoder<T>::layer_forward(ThreadPool& pool, const ModelConfig& config,
 }
 
 template <typename T>
+void TrainDecoder<T>::embed(ThreadPool& pool, const ParameterLayout& layout, const T* params,
+                            std::span<const TokenId> tokens) noexcept {
+  embedding_forward<T>(pool, tokens, static_cast<std::size_t>(layout.config().d_model), params + layout.embedding(),
+                       inputs_[0].data());
+}
+
+template <typename T>
+void TrainDecoder<T>::attention_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept {
+  Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
+  attention_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params}, inputs_[i].data(), a);
+}
+
+template <typename T>
+void TrainDecoder<T>::ffn_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept {
+  Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
+  ffn_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params}, a, inputs_[i + 1].data());
+}
+
+template <typename T>
 void TrainDecoder<T>::forward(ThreadPool& pool, const ParameterLayout& layout, const T* params,
                               std::span<const TokenId> tokens) noexcept {
   const ModelConfig& config = layout.config();
   const std::size_t n = shape_.n_tokens(), d = static_cast<std::size_t>(config.d_model);
-  embedding_forward<T>(pool, tokens, d, params + layout.embedding(), inputs_[0].data());
+  embed(pool, layout, params, tokens);
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
     layer_forward(pool, config, {&layout.layer(i), config.layers[i], params}, inputs_[i].data(), a, inputs_[i + 1].data());

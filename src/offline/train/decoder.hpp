@@ -44,6 +44,18 @@ class TrainDecoder {
 
   /// Computes logits() [n_tokens, n_vocab] of tokens [n_sequences * length], which must lie inside the vocabulary.
   void forward(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::span<const TokenId> tokens) noexcept;
+
+  // The same in pieces, for those who look at the residual stream on the way, or change parameters there: embed, then of
+  // every layer both blocks. Layers of one pass may come from different layouts. logits() stay as they are.
+  void embed(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::span<const TokenId> tokens) noexcept;
+  void attention_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept;
+  void ffn_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept;
+  /// The residual stream [n_tokens, d_model] between layer i's blocks. With kRecompute: only of the latest layer.
+  [[nodiscard]] std::span<const T> layer_middle(std::size_t i) const noexcept {
+    const Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
+    return {a.middle.data(), a.middle.size()};
+  }
+
   [[nodiscard]] std::span<T> logits() noexcept { return {logits_.data(), logits_.size()}; }
   /// The residual stream [n_tokens, d_model] before layer i; i == n_layers: behind the last one.
   [[nodiscard]] std::span<const T> layer_input(std::size_t i) const noexcept { return {inputs_[i].data(), inputs_[i].size()}; }
@@ -84,6 +96,8 @@ class TrainDecoder {
   Status take_activations(const ModelConfig& config, const LayerShape& largest, Activations& a);
 
   void layer_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x, Activations& a, T* y) noexcept;
+  void attention_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x, Activations& a) noexcept;
+  void ffn_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a, T* y) noexcept;
   void head_norms_and_rope(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a) noexcept;
   /// gradient_ [n, d_model] of the layer's output becomes that of its input.
   void layer_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x, Activations& a,
