@@ -5,7 +5,8 @@ using Catch::Contains;
 
 TEST_CASE("cli: every command explains itself, with an example", "[cli]") {
   const std::vector<std::vector<std::string>> commands = {{"info"},    {"elasticize"}, {"run"},  {"eval", "ppl"},
-                                                          {"extract"}, {"synth"},      {"bench"}, {"pack"}};
+                                                          {"extract"}, {"synth"},      {"bench"}, {"pack"},
+                                                          {"train"}, {"vocab"}};
   const Finished all = run_elms({"--help"});
   CHECK(all.code == 0);
   for (std::vector<std::string> command : commands) {
