@@ -20,7 +20,10 @@ namespace elms::inline v0::offline {
 
 namespace {
 
-constexpr std::size_t kBatchTokens = 1024;
+constexpr std::size_t kTaylorBatchTokens = 1024;
+// A gate spans at most so many tokens. Measured on stories260K, uniform levels at cost 0.5: perplexity 360 with squares over
+// 32 tokens, 582 over 256, 441 over 8; with absolute values instead of squares 436 over 32 tokens and 663 over 256.
+constexpr std::size_t kGateTokens = 32;
 
 using Scores = std::vector<std::vector<double>>;  // [n_layers][units]
 
@@ -109,7 +112,7 @@ Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model, con
                                  ImportanceMethod method, const ProgressCallback& progress) {
   if (windows.n_windows() == 0) return detail::invalid_argument("taylor: no calibration text");
   const ModelConfig& config = model.config();
-  const WindowBatches batches(windows, kBatchTokens);
+  const WindowBatches batches(windows, kTaylorBatchTokens);
   ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(config, batches.shape()));
   ELMS_ASSIGN_OR_RETURN(auto gradients, detail::Buffer<float>::zeroed(model.layout.size()));
   GateScores gates(config);
@@ -155,7 +158,8 @@ Result<Importance> taylor_importance(const detail::ModelSource& source, std::spa
   ELMS_ASSIGN_OR_RETURN(const MemoryModel model, load_memory_model(source));
   const auto tokenizer = source.open_tokenizer();
   const TokenId bos = tokenizer.has_value() ? (*tokenizer)->bos() : kNoToken;
-  return taylor_scores(pool, model, cut_windows(tokens, bos, static_cast<std::size_t>(options.window_tokens)), method, progress);
+  const auto window = std::min(static_cast<std::size_t>(options.window_tokens), kGateTokens);
+  return taylor_scores(pool, model, cut_windows(tokens, bos, window), method, progress);
 }
 
 }  // namespace elms::inline v0::offline
