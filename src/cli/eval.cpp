@@ -126,6 +126,7 @@ void add_eval(CLI::App& app, Action& action) {
   add_json(command, arguments->json);
   command.footer("Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
   bind(command, arguments, perplexity, action);
+  add_eval_compare(eval, action);
   add_eval_task(eval, action);
 }
 
