@@ -174,7 +174,9 @@ Result<ElasticizeReport> elasticize(const std::string& input, const std::string&
   write_elastic_metadata(writer, make_metadata(importance, order, report.levels), rules);
   std::vector<TensorPlan> plans;
   for (const SourceTensor& tensor : source->tensors()) {
-    TensorPlan plan{&tensor, output_type(tensor, options.type), {}, {}};
+    TensorPlan plan;
+    plan.tensor = &tensor;
+    plan.type = output_type(tensor, options.type);
     plan_order(config, order, plan);
     report.bytes_written += detail::row_bytes(plan.type, tensor.cols) * tensor.rows;
     plans.push_back(std::move(plan));
