@@ -67,7 +67,7 @@ bool pack_rows(const elms_gemm_kernel& kernel, const std::vector<Bytes>& rows, s
     const void* pointers[kDistinctRows];
     for (std::int32_t i = 0; i < kernel.nr; ++i)
       pointers[i] = rows[static_cast<std::size_t>(p * kernel.nr + i)].data();
-    const elms_pack_args args{pointers, k, panel};
+    const elms_pack_args args{pointers, k, panel, 0};
     kernel.pack(&args);
   }
   return true;

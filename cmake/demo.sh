@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds elms, makes a model elastic, lets it continue one prompt at four widths, and measures what each width costs in
-# quality. What must be installed is bootstrap.sh's business.
+# Builds elms, lets an elastic model answer one prompt at four widths, and measures what each width costs in quality.
+# What must be installed is bootstrap.sh's business.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,27 +18,54 @@ build() {
   (cd "$root" && cmake --build --preset release --parallel "$(nproc)" --target elms_cli -- --quiet)
 }
 
-# Sets `model`, and the texts to calibrate with and to judge on, which do not overlap.
+# Sets `model` to an elastic model, and the prompt that it gets.
 choose_model() {
-  local text
+  model=$root/examples/models/elms-mini.gguf
+  if [[ -f $model ]]; then
+    # A request among described functions: the model has to read the list. See examples/models/README.md.
+    prompt="Choose the function that fits the request.
+get_weather: tell the forecast for a place
+set_alarm: set a clock to ring at a time
+play_music: start a song or an album
+find_route: show the way to a place
+book_restaurant: reserve a table for some people
+send_message: write a text to a contact
+Request: will it rain in oslo this weekend
+Function:"
+    shown="will it rain in oslo this weekend"
+    n_tokens=12
+    echo "== model: elms-mini, which this project trained; it picks the function for a request"
+    return
+  fi
+  make_elastic
+}
+
+# Without a model in the repository: one that is made elastic first.
+make_elastic() {
+  local plain text part_bytes=100000
+  model=$out/elastic.gguf n_tokens=64
   if [[ -f $shared/models/stories260K.gguf ]]; then
-    model=$shared/models/stories260K.gguf
+    plain=$shared/models/stories260K.gguf
     text=$shared/data/tinystories/tinystories_sample_2MB.txt
     prompt="Once upon a time, there was a little girl who"
     echo "== model: stories260K, a small trained story teller, from $shared"
   else
-    model=$out/random.gguf
+    plain=$out/random.gguf
     text=$root/LICENSE
     prompt="Once upon a time"
-    echo "== model: random weights, since there is no $shared/models/stories260K.gguf; text and perplexity mean nothing"
+    echo "== model: random weights, since there is no $shared/models/stories260K.gguf; its text means nothing"
     "$elms" synth --shape '{"architecture":"llama","d_model":256,"n_layers":6,"n_heads":8,"n_kv_heads":4,"d_ff":768,"n_vocab":512}' \
-      --type f32 -o "$model"
+      --type f32 -o "$plain"
   fi
+  shown=$prompt
   [[ -f $text ]] || { echo "demo.sh: no $text" >&2; return 1; }
-  local half_bytes=$(($(wc -c <"$text") / 2)) part_bytes=100000
+  local half_bytes=$(($(wc -c <"$text") / 2))
   [[ $half_bytes -gt $part_bytes ]] || part_bytes=$half_bytes
   head -c "$part_bytes" "$text" >"$out/calibration.txt"
   tail -c "$part_bytes" "$text" >"$out/judged.txt"
+  echo
+  echo "== making it elastic: units are ordered by importance, every width is then a prefix"
+  "$elms" elasticize "$plain" -o "$model" --calib "$out/calibration.txt" --type f32
 }
 
 json_get() { cmake "-DFILE=$1" "-DPATHS=$2" -P "$root/cmake/json_get.cmake"; }
@@ -55,10 +82,10 @@ side_by_side() {
 
 generate() {
   local width columns=() used bytes ttft tpot
-  echo "== \"$prompt ...\" at ${#widths[@]} widths of one copy of the weights"
+  echo "== \"$shown\" at ${#widths[@]} widths of one copy of the weights"
   for width in "${widths[@]}"; do
     local json=$out/run-$width.json column=$out/run-$width.txt
-    "$elms" run "$out/elastic.gguf" --prompt "$prompt" --width "$width" -n 64 --json >"$json"
+    "$elms" run "$model" --prompt "$prompt" --width "$width" -n "$n_tokens" --json >"$json"
     { read -r used && read -r bytes && read -r ttft && read -r tpot; } < <(
       json_get "$json" "width_used|bytes_per_token|ttft_ms|tpot_ms")
     {
@@ -74,20 +101,27 @@ generate() {
   side_by_side "${columns[@]}"
 }
 
+# What each width costs in quality.
+judge() {
+  local list
+  list=$(IFS=,; echo "${widths[*]}")
+  if [[ $model == "$root"/examples/* ]]; then
+    echo "== right answers of 48 such requests, 8 functions in each prompt"
+    "$elms" eval task "$model" --task "$root/examples/models/phone_tasks.jsonl" --width "$list"
+  else
+      echo "== what each width costs: perplexity on text that the calibration has not seen (lower is better)"
+    "$elms" eval ppl "$model" --text "$out/judged.txt" --widths "$list"
+  fi
+}
+
 main() {
   build
   mkdir -p "$out"
   choose_model
   echo
-  echo "== making it elastic: units are ordered by importance, every width is then a prefix"
-  "$elms" elasticize "$model" -o "$out/elastic.gguf" --calib "$out/calibration.txt" --type f32
-  echo
   generate
   echo
-  echo "== what each width costs: perplexity on text that the calibration has not seen (lower is better)"
-  local list
-  list=$(IFS=,; echo "${widths[*]}")
-  "$elms" eval ppl "$out/elastic.gguf" --text "$out/judged.txt" --widths "$list"
+  judge
 }
 
 main

@@ -4,9 +4,8 @@
  *
  * Kernel gives kMr, kNr, kLhsBlockBytes (of one row and one block of k) and
  *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kNr)
- * and where the GEMV is of these loops too: kPanelBlockBytes (of one block of a panel), kGemvPanels (to be read side by
- * side: as many as leave registers free) and
- *   template <int kPanels> static void gemv(args, panel, column)   the only row x outputs of kPanels neighbouring panels
+ * and where panels may lie in groups (of 2, 4 or 8): kBlockBytes (of one block of a panel) and
+ *   template <int kPanels> static void gemv(args, panel, column)   the only row x outputs of one panel, or a whole group
  */
 #ifndef ELMS_KERNELS_GEMM_LOOPS_H_
 #define ELMS_KERNELS_GEMM_LOOPS_H_
@@ -17,21 +16,43 @@ namespace {
 
 constexpr int32_t kLhsChunkBytes = 256 * 1024;
 
+/// Block b of the panel that is being packed.
+template <typename Block>
+Block* block_to_pack(const elms_pack_args* args, int32_t b) {
+  const size_t stride = args->block_stride_bytes == 0 ? sizeof(Block) : args->block_stride_bytes;
+  return reinterpret_cast<Block*>(args->panel + static_cast<size_t>(b) * stride);
+}
+
+/// The panel at a column, and where its blocks lie.
+inline const uint8_t* panel_at(const elms_gemm_args* args, int32_t column, int32_t nr, size_t block_bytes) {
+  const int32_t group = args->panel_group > 1 ? args->panel_group : 1, index = column / nr;
+  return args->panels + static_cast<size_t>(index - index % group) * args->panel_stride_bytes +
+         static_cast<size_t>(index % group) * block_bytes;
+}
+inline size_t block_stride(const elms_gemm_args* args, size_t block_bytes) {
+  return args->panel_group > 1 ? static_cast<size_t>(args->panel_group) * block_bytes : block_bytes;
+}
+
+template <typename Kernel, int kGroup>
+void gemv_by_groups(const elms_gemm_args* args) {
+  int32_t column = 0;
+  for (; kGroup > 1 && column + kGroup * Kernel::kNr <= args->n; column += kGroup * Kernel::kNr) {
+    Kernel::template gemv<kGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
+  }
+  for (; column < args->n; column += Kernel::kNr) {
+    Kernel::template gemv<1>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
+  }
+}
+
 /// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines ahead made
-/// this slower. Where k is cut the run ends with every panel, and it takes the hardware a while to foresee the next one;
-/// reading several panels side by side overlaps these starts.
+/// this slower. The panels of a group are computed together, since their blocks alternate.
 template <typename Kernel>
 void gemv_by_panels(const elms_gemm_args* args) {
-  constexpr int32_t kTogether = Kernel::kGemvPanels, kGroup = kTogether * Kernel::kNr;
-  const size_t used_bytes = static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * Kernel::kPanelBlockBytes;
-  const int32_t grouped = used_bytes == args->panel_stride_bytes ? 0 : args->n / kGroup * kGroup;
-  const uint8_t* panel = args->panels;
-  int32_t column = 0;
-  for (; column < grouped; column += kGroup, panel += kTogether * args->panel_stride_bytes) {
-    Kernel::template gemv<kTogether>(args, panel, column);
-  }
-  for (; column < args->n; column += Kernel::kNr, panel += args->panel_stride_bytes) {
-    Kernel::template gemv<1>(args, panel, column);
+  switch (args->panel_group) {
+    case 2: return gemv_by_groups<Kernel, 2>(args);
+    case 4: return gemv_by_groups<Kernel, 4>(args);
+    case 8: return gemv_by_groups<Kernel, 8>(args);
+    default: return gemv_by_groups<Kernel, 1>(args);
   }
 }
 
@@ -44,8 +65,7 @@ void gemm_by_panels(const elms_gemm_args* args) {
   for (int32_t begin = 0; begin < args->m; begin += chunk) {
     const int32_t end = elms_min_i32(args->m, begin + chunk);
     for (int32_t column = 0; column < args->n; column += Kernel::kNr) {
-      const uint8_t* panel =
-          args->panels + static_cast<size_t>(column / Kernel::kNr) * args->panel_stride_bytes;
+      const uint8_t* panel = panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes);
       for (int32_t row = begin; row < end; row += Kernel::kMr) {
         Kernel::tile(args, panel, column, row, elms_min_i32(Kernel::kMr, end - row));
       }

@@ -63,7 +63,7 @@ class Product {
             row < shape.n ? rows[static_cast<std::size_t>(row) % rows.size()].data() : nullptr;
       }
       const elms_pack_args args{panel_rows.data(), shape.k,
-                                panels_.data()->bytes + static_cast<std::size_t>(panel) * stride};
+                                panels_.data()->bytes + static_cast<std::size_t>(panel) * stride, 0};
       kernel.pack(&args);
     }
     lhs_ = lines(kernel.lhs_bytes(shape.m, shape.k));

@@ -30,4 +30,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_bf16_6x16_avx2 = {"elms_gemm
                                                                       pack_float<uint16_t, place>,
                                                                       nullptr,
                                                                       nullptr,
-                                                                      gemm_float<Bf16Columns>};
+                                                                      gemm_float<Bf16Columns>,
+    1};

@@ -27,4 +27,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_f16_6x16_avx2 = {"elms_gemm_
                                                                      pack_float<uint16_t, place>,
                                                                      nullptr,
                                                                      nullptr,
-                                                                     gemm_float<F16Columns>};
+                                                                     gemm_float<F16Columns>,
+    1};

@@ -19,4 +19,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_f32_6x16_avx2 = {"elms_gemm_
                                                                      pack_float<float, place>,
                                                                      nullptr,
                                                                      nullptr,
-                                                                     gemm_float<F32Columns>};
+                                                                     gemm_float<F32Columns>,
+    1};

@@ -85,9 +85,8 @@ struct Weights {
 };
 
 void pack(const elms_pack_args* args) {
-  Weights::Block* blocks = reinterpret_cast<Weights::Block*>(args->panel);
   for (int32_t b = 0; b < elms_ceil_div(args->k_full, ELMS_QUANT_BLOCK); ++b) {
-    Weights::Block* block = blocks + b;
+    Weights::Block* block = block_to_pack<Weights::Block>(args, b);
     memset(block, 0, sizeof *block);
     for (int32_t i = 0; i < kNr; ++i) {
       if (args->rows[i] == nullptr) continue;
@@ -110,4 +109,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2 = {"elms_gemm_f
                                                                     pack,
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
-                                                                    gemm_or_gemv<Kernel<Weights>>};
+                                                                    gemm_or_gemv<Kernel<Weights>>,
+    4};

@@ -41,38 +41,38 @@ inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column
 }
 
 template <typename Weights>
-void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column, int32_t row,
+void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                int32_t n_rows) {
+  using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+  const size_t stride = block_stride(args, sizeof(Block));
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
   Sums sums[kMr];
   Dots dots[kMr];
   for (int32_t r = 0; r < n_rows; ++r) sums[r] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows) {
-    const Sums scales = {widen_scales(blocks[b].scale), widen_scales(blocks[b].scale + 8)};
-    Weights::dot_rows(blocks[b], lhs, n_rows, dots,
+  for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows, panel += stride) {
+    const Block& block = *reinterpret_cast<const Block*>(panel);
+    const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
+    Weights::dot_rows(block, lhs, n_rows, dots,
                       [&](int32_t r, Dots finished) { add_block(&sums[r], finished, scales, lhs[r].scale); });
   }
   for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
 }
 
-/// One row x kPanels panels.
+/// One row x one panel, or x a whole group.
 template <typename Weights, int kPanels>
 void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
   using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs);
-  const Block* blocks[kPanels];
+  const size_t stride = block_stride(args, sizeof(Block));
   Sums sums[kPanels];
-  for (int p = 0; p < kPanels; ++p) {
-    blocks[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
-    sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  }
-  for (int32_t b = 0; b < n_blocks; ++b) {
+  for (int p = 0; p < kPanels; ++p) sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (int32_t b = 0; b < n_blocks; ++b, panel += stride) {
+    const Block* blocks = reinterpret_cast<const Block*>(panel);
     for (int p = 0; p < kPanels; ++p) {
-      const Block& block = blocks[p][b];
-      const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
-      add_block(&sums[p], Weights::dot_row(block, lhs + b), scales, lhs[b].scale);
+      const Sums scales = {widen_scales(blocks[p].scale), widen_scales(blocks[p].scale + 8)};
+      add_block(&sums[p], Weights::dot_row(blocks[p], lhs + b), scales, lhs[b].scale);
     }
   }
   for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
@@ -83,12 +83,11 @@ struct Kernel {
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
-  static constexpr int32_t kGemvPanels = 4;
-  static constexpr size_t kPanelBlockBytes = sizeof(typename Weights::Block);
+  static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
-    gemm_tile<Weights>(args, reinterpret_cast<const typename Weights::Block*>(panel), column, row, n_rows);
+    gemm_tile<Weights>(args, panel, column, row, n_rows);
   }
   template <int kPanels>
   static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {

@@ -53,16 +53,19 @@ inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column
 }
 
 template <typename Weights>
-void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks, int32_t column, int32_t row,
+void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                int32_t n_rows) {
+  using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+  const size_t stride = block_stride(args, sizeof(Block));
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
   __m512 sums[kMr];
   for (int32_t r = 0; r < n_rows; ++r) sums[r] = _mm512_setzero_ps();
-  for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows) {
-    const __m512 scales = widen_scales(blocks[b].scale);
+  for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows, panel += stride) {
+    const Block& block = *reinterpret_cast<const Block*>(panel);
+    const __m512 scales = widen_scales(block.scale);
     __m512i w[kGroups];
-    Weights::decode(blocks[b], w);
+    Weights::decode(block, w);
     for (int32_t r = 0; r < n_rows; ++r) {
       const __m512i dots = dot_block(_mm512_set1_epi32(Weights::start(lhs[r])), w, lhs[r].q);
       sums[r] = add_block(sums[r], dots, scales, lhs[r].scale);
@@ -71,25 +74,23 @@ void gemm_tile(const elms_gemm_args* args, const typename Weights::Block* blocks
   for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
 }
 
-/// One row x kPanels panels.
+/// One row x one panel, or x a whole group.
 template <typename Weights, int kPanels>
 void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
   using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs);
-  const Block* blocks[kPanels];
+  const size_t stride = block_stride(args, sizeof(Block));
   __m512 sums[kPanels];
-  for (int p = 0; p < kPanels; ++p) {
-    blocks[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
-    sums[p] = _mm512_setzero_ps();
-  }
-  for (int32_t b = 0; b < n_blocks; ++b) {
+  for (int p = 0; p < kPanels; ++p) sums[p] = _mm512_setzero_ps();
+  for (int32_t b = 0; b < n_blocks; ++b, panel += stride) {
+    const Block* blocks = reinterpret_cast<const Block*>(panel);
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       __m512i w[kGroups];
-      Weights::decode(blocks[p][b], w);
+      Weights::decode(blocks[p], w);
       const __m512i dots = dot_block(_mm512_set1_epi32(Weights::start(lhs[b])), w, lhs[b].q);
-      sums[p] = add_block(sums[p], dots, widen_scales(blocks[p][b].scale), lhs[b].scale);
+      sums[p] = add_block(sums[p], dots, widen_scales(blocks[p].scale), lhs[b].scale);
     }
   }
   for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
@@ -100,12 +101,11 @@ struct Kernel {
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
-  static constexpr int32_t kGemvPanels = 8;
-  static constexpr size_t kPanelBlockBytes = sizeof(typename Weights::Block);
+  static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
-    gemm_tile<Weights>(args, reinterpret_cast<const typename Weights::Block*>(panel), column, row, n_rows);
+    gemm_tile<Weights>(args, panel, column, row, n_rows);
   }
   template <int kPanels>
   static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {

@@ -47,4 +47,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_dotprod = {
     pack,
     elms_lhs_q8_bytes_dotprod,
     elms_lhs_q8_dotprod,
-    Tiled<RowProduct<DotWeights<Storage>>>::run};
+    Tiled<RowProduct<DotWeights<Storage>>>::run,
+    1};

@@ -47,4 +47,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_i8mm = {"elms_gemm_f32
                                                                   pack,
                                                                   elms_lhs_q8_bytes_i8mm,
                                                                   elms_lhs_q8_i8mm,
-                                                                  Tiled<PairProduct<Storage>>::run};
+                                                                  Tiled<PairProduct<Storage>>::run,
+    1};

@@ -29,4 +29,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_bf16_8x8_neon = {"elms_gemm_
                                                                      pack_float<uint16_t, place>,
                                                                      nullptr,
                                                                      nullptr,
-                                                                     gemm_float<Bf16Columns>};
+                                                                     gemm_float<Bf16Columns>,
+    1};

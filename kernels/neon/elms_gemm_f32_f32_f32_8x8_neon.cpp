@@ -19,4 +19,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_f32_8x8_neon = {"elms_gemm_f
                                                                     pack_float<float, place>,
                                                                     nullptr,
                                                                     nullptr,
-                                                                    gemm_float<F32Columns>};
+                                                                    gemm_float<F32Columns>,
+    1};

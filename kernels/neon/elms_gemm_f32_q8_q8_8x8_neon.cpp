@@ -91,4 +91,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_8x8_neon = {"elms_gemm_f32
                                                                   pack,
                                                                   elms_lhs_q8_bytes_neon,
                                                                   elms_lhs_q8_neon,
-                                                                  Tiled<RowProduct<Storage>>::run};
+                                                                  Tiled<RowProduct<Storage>>::run,
+    1};

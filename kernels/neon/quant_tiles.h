@@ -99,6 +99,8 @@ struct Tiled {
     }
   }
 
+  static constexpr size_t kBlockBytes = sizeof(Block);
+
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     const Block* blocks = reinterpret_cast<const Block*>(panel);

@@ -21,4 +21,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_bf16_1x4_scalar = {"elms_gem
                                                                        pack,
                                                                        nullptr,
                                                                        nullptr,
-                                                                       gemm};
+                                                                       gemm,
+    1};

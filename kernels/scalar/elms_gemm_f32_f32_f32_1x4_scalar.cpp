@@ -23,4 +23,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_f32_f32_1x4_scalar = {"elms_gemm
                                                                       pack,
                                                                       nullptr,
                                                                       nullptr,
-                                                                      gemm};
+                                                                      gemm,
+    1};

@@ -45,4 +45,5 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_1x4_scalar = {"elms_gemm_f
                                                                     pack,
                                                                     elms_lhs_q8_bytes_scalar,
                                                                     elms_lhs_q8_scalar,
-                                                                    gemm_quant<Block>};
+                                                                    gemm_quant<Block>,
+    1};

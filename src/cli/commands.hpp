@@ -29,6 +29,10 @@ void add_synth(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
 void add_vocab(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_tasks(CLI::App& app, Action& action);
+/// Below `elms eval`.
+void add_eval_compare(CLI::App& eval, Action& action);
+void add_eval_task(CLI::App& eval, Action& action);
 
 /// Makes `run` with the options as parsed the action when `command` is the one that was chosen.
 template <typename Options>

@@ -18,14 +18,21 @@ struct ElasticizeArguments {
   std::string importance = "flap", allocation = "uniform", type;
   std::vector<double> levels;
   std::int32_t calibration_tokens = offline::CalibrationOptions().max_tokens;
+  std::int32_t search_tokens = offline::ElasticizeOptions().search_tokens;
   std::size_t threads = 0;
   bool json = false;
 };
 
+offline::Allocation allocation_named(const std::string& name) {
+  if (name == "search") return offline::Allocation::kSearch;
+  return name == "global" ? offline::Allocation::kGlobal : offline::Allocation::kUniform;
+}
+
 elms::Status elasticize(const ElasticizeArguments& arguments) {
   offline::ElasticizeOptions options;
   options.importance = offline::parse_importance_method(arguments.importance).value_or(options.importance);
-  options.allocation = arguments.allocation == "global" ? offline::Allocation::kGlobal : offline::Allocation::kUniform;
+  options.allocation = allocation_named(arguments.allocation);
+  options.search_tokens = arguments.search_tokens;
   if (!arguments.type.empty()) options.type = type_named(arguments.type);
   options.cost_targets = arguments.levels;
   options.calibration.max_tokens = arguments.calibration_tokens;
@@ -62,8 +69,12 @@ elms::Status elasticize(const ElasticizeArguments& arguments) {
 
 /// Options that contradict each other, as a usage error.
 void check(const ElasticizeArguments& arguments) {
-  if (arguments.importance == "flap" && arguments.calibration.empty()) {
-    throw CLI::ValidationError("--calib", "--importance flap measures activations: give it a text, or use magnitude");
+  if (arguments.importance != "magnitude" && arguments.calibration.empty()) {
+    throw CLI::ValidationError("--calib", "--importance " + arguments.importance +
+                                              " measures activations: give it a text, or use magnitude");
+  }
+  if (arguments.allocation == "search" && arguments.calibration.empty()) {
+    throw CLI::ValidationError("--calib", "--allocation search compares levels on a text: give it one");
   }
   double below = 0.0;
   for (const double level : arguments.levels) {
@@ -81,14 +92,14 @@ void add_elasticize(CLI::App& app, Action& action) {
   command.add_option("-o,--output", arguments->output, "GGUF file to write; it appears when complete, or not")
       ->required()
       ->option_text("FILE");
-  command.add_option("--calib", arguments->calibration, "Text that shows which units matter (needed by flap)")
+  command.add_option("--calib", arguments->calibration, "Text that shows which units matter (magnitude needs none)")
       ->option_text("FILE");
-  command.add_option("--importance", arguments->importance, "How units are judged: flap (activations) or magnitude")
-      ->check(CLI::IsMember({"flap", "magnitude"}))
+  command.add_option("--importance", arguments->importance, "How units are judged: taylor (what the loss would lose), taylor-weights, flap (activations) or magnitude")
+      ->check(CLI::IsMember({"flap", "magnitude", "taylor", "taylor-weights"}))
       ->capture_default_str()
       ->option_text("METHOD [flap]");
-  command.add_option("--allocation", arguments->allocation, "Cut all layers alike (uniform), or let them compete (global)")
-      ->check(CLI::IsMember({"uniform", "global"}))
+  command.add_option("--allocation", arguments->allocation, "Cut all layers alike (uniform), let units compete (global), or measure (search)")
+      ->check(CLI::IsMember({"uniform", "global", "search"}))
       ->option_text("HOW [uniform]");
   add_type(command, arguments->type)
       ->description("Type of the weight matrices in the new file: f32, f16, bf16, q8_0 or q4_0 (default: as they are)");
@@ -96,6 +107,9 @@ void add_elasticize(CLI::App& app, Action& action) {
   command.add_option("--calib-tokens", arguments->calibration_tokens, "Tokens of the text to use at most")
       ->check(CLI::Range(2, 1 << 30))
       ->option_text("N [" + std::to_string(arguments->calibration_tokens) + "]");
+  command.add_option("--search-tokens", arguments->search_tokens, "Tokens of the text that --allocation search compares levels on")
+      ->check(CLI::Range(2, 1 << 20))
+      ->option_text("N [" + std::to_string(arguments->search_tokens) + "]");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer("Example:\n  elms elasticize assistant.gguf -o assistant.elastic.gguf --calib wiki.txt --type q8_0");

@@ -1,4 +1,4 @@
-// elms eval: how good a model is at each width. So far by one measure: perplexity.
+// elms eval: how good a model is at each width. Perplexity is here, tasks are in eval_task.cpp.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -126,6 +126,8 @@ void add_eval(CLI::App& app, Action& action) {
   add_json(command, arguments->json);
   command.footer("Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
   bind(command, arguments, perplexity, action);
+  add_eval_compare(eval, action);
+  add_eval_task(eval, action);
 }
 
 }  // namespace elms_cli

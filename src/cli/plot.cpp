@@ -18,7 +18,7 @@ constexpr double kWidth = 720, kHeight = 440;
 constexpr double kLeft = 76, kRight = 24, kTop = 48, kBottom = 64;
 
 // Colours that can be told apart by people with any colour vision, on white and on black (Okabe and Ito).
-constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
+constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b"};
 
 std::string escaped(const std::string& text) {
   std::string out;

@@ -19,7 +19,7 @@ struct Series {
 
 struct Plot {
   std::string title, x_label, y_label;
-  std::vector<Series> series;  ///< at most 6; points that are not finite are left out
+  std::vector<Series> series;  ///< at most 7; points that are not finite are left out
   bool legend_on_left = false;
 };
 

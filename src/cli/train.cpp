@@ -41,11 +41,12 @@ class TrainingLine {
     if (drawn_ && now - last_ < pause && progress.fraction < 1.0) return;
     last_ = now;
     drawn_ = true;
-    const std::string valid = progress.valid_loss.has_value() ? "  valid " + fixed(*progress.valid_loss, 4) : std::string();
-    std::fprintf(stderr, "%sstep %llu  loss %.4f%s  rate %.2e  %.0f tokens/s  %s left%s", is_terminal_ ? "\r\x1b[K" : "",
-                 static_cast<unsigned long long>(progress.step), progress.loss, valid.c_str(), progress.learning_rate,
-                 progress.tokens_per_second, readable_seconds(std::max(progress.seconds_left, 0.0)).c_str(),
-                 is_terminal_ ? "" : "\n");
+    const std::string valid =
+        progress.valid_loss.has_value() ? "  valid " + fixed(*progress.valid_loss, 4) : std::string();
+    std::fprintf(stderr, "%sstep %llu  loss %.4f%s  rate %.2e  %.0f tokens/s  %s left%s",
+                 is_terminal_ ? "\r\x1b[K" : "", static_cast<unsigned long long>(progress.step),
+                 progress.loss, valid.c_str(), progress.learning_rate, progress.tokens_per_second,
+                 readable_seconds(std::max(progress.seconds_left, 0.0)).c_str(), is_terminal_ ? "" : "\n");
     std::fflush(stderr);
   }
 
@@ -57,7 +58,8 @@ class TrainingLine {
 };
 
 /// Means of neighbouring points, so that there are at most max_points.
-std::vector<offline::LossPoint> thinned(const std::vector<offline::LossPoint>& points, std::size_t max_points) {
+std::vector<offline::LossPoint> thinned(const std::vector<offline::LossPoint>& points,
+                                        std::size_t max_points) {
   const std::size_t group = std::max<std::size_t>(1, (points.size() + max_points - 1) / max_points);
   std::vector<offline::LossPoint> out;
   for (std::size_t begin = 0; begin < points.size(); begin += group) {
@@ -77,10 +79,12 @@ Json points_json(const std::vector<offline::LossPoint>& points) {
 
 elms::Status write_loss_plot(const offline::TrainingReport& report, const std::string& path) {
   constexpr std::size_t kPoints = 200;
-  Plot plot{.title = "Loss by training step", .x_label = "step", .y_label = "loss, nats a token", .series = {}};
+  Plot plot{
+      .title = "Loss by training step", .x_label = "step", .y_label = "loss, nats a token", .series = {}};
   const auto add = [&](const std::string& label, const std::vector<offline::LossPoint>& points) {
     Series series{label, {}};
-    for (const offline::LossPoint& point : points) series.points.push_back({static_cast<double>(point.step), point.loss});
+    for (const offline::LossPoint& point : points)
+      series.points.push_back({static_cast<double>(point.step), point.loss});
     if (!series.points.empty()) plot.series.push_back(std::move(series));
   };
   add("training", thinned(report.train, kPoints));
@@ -117,12 +121,13 @@ void print_report(const TrainArguments& arguments, const offline::TrainingReport
                 {"valid", points_json(report.valid)}});
     return;
   }
-  std::printf("%s: %s parameters, %s, after %llu steps (%s tokens, %.2f times the data) in %s, %.0f tokens/s\n",
-              arguments.options.output.c_str(), readable_count(report.n_parameters).c_str(),
-              readable_bytes(report.bytes_written).c_str(), static_cast<unsigned long long>(report.n_steps),
-              readable_count(report.n_tokens).c_str(),
-              static_cast<double>(report.n_tokens) / static_cast<double>(report.data_tokens),
-              readable_seconds(report.seconds).c_str(), report.tokens_per_second);
+  std::printf(
+      "%s: %s parameters, %s, after %llu steps (%s tokens, %.2f times the data) in %s, %.0f tokens/s\n",
+      arguments.options.output.c_str(), readable_count(report.n_parameters).c_str(),
+      readable_bytes(report.bytes_written).c_str(), static_cast<unsigned long long>(report.n_steps),
+      readable_count(report.n_tokens).c_str(),
+      static_cast<double>(report.n_tokens) / static_cast<double>(report.data_tokens),
+      readable_seconds(report.seconds).c_str(), report.tokens_per_second);
   std::printf("training loss %.4f", final_loss(report));
   if (!report.valid.empty()) std::printf(", validation loss %.4f", report.valid.back().loss);
   std::printf("\n");
@@ -167,7 +172,8 @@ elms::Status train(const TrainArguments& arguments) {
 void check(const TrainArguments& arguments) {
   const offline::TrainingOptions& options = arguments.options;
   if (options.init_model.empty() == options.vocabulary.empty()) {
-    throw CLI::ValidationError("--init", "give a model to train further, or --vocab and --shape for a new one");
+    throw CLI::ValidationError("--init",
+                               "give a model to train further, or --vocab and --shape for a new one");
   }
   if (options.vocabulary.empty() != arguments.shape.empty()) {
     throw CLI::ValidationError("--shape", "goes with --vocab");
@@ -188,10 +194,15 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
       ->required()
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--init", options.init_model, "Model to train further")->option_text("MODEL");
-  command.add_option("--vocab", options.vocabulary, "Vocabulary of a new model: a GGUF file, as elms vocab writes")
+  command
+      .add_option("--vocab", options.vocabulary,
+                  "Vocabulary of a new model: a GGUF file, as elms vocab writes")
       ->option_text("FILE");
-  command.add_option("--shape", arguments.shape, "Shape of a new model (see the example)")->option_text("JSON");
-  command.add_option("-o,--output", options.output, "GGUF file to write at the end")->required()->option_text("FILE");
+  command.add_option("--shape", arguments.shape, "Shape of a new model (see the example)")
+      ->option_text("JSON");
+  command.add_option("-o,--output", options.output, "GGUF file to write at the end")
+      ->required()
+      ->option_text("FILE");
   add_type(command, arguments.type)->option_text("TYPE [f16]");
   command.add_option("--name", options.name, "Name of the model in its file")->option_text("TEXT");
 }
@@ -202,9 +213,15 @@ void add_run_options(CLI::App& command, TrainArguments& arguments) {
   command.add_option("--minutes", options.minutes, "Or how long it may take, resumed runs together")
       ->check(CLI::Range(0.0, 1e7))
       ->option_text("M");
-  command.add_option("--batch-rows", options.batch_rows, "Rows of a batch")->check(CLI::Range(1, 65536))->option_text("N [16]");
-  command.add_option("--length", options.length, "Tokens of a row")->check(CLI::Range(2, 1 << 20))->option_text("N [512]");
-  command.add_option("--accumulate", options.accumulate, "Batches of a step")->check(CLI::Range(1, 65536))->option_text("N [1]");
+  command.add_option("--batch-rows", options.batch_rows, "Rows of a batch")
+      ->check(CLI::Range(1, 65536))
+      ->option_text("N [16]");
+  command.add_option("--length", options.length, "Tokens of a row")
+      ->check(CLI::Range(2, 1 << 20))
+      ->option_text("N [512]");
+  command.add_option("--accumulate", options.accumulate, "Batches of a step")
+      ->check(CLI::Range(1, 65536))
+      ->option_text("N [1]");
   command.add_flag("--recompute", options.recompute_activations, "Use less memory and more time");
   command.add_option("--lr", options.learning_rate, "Learning rate at its peak")
       ->check(CLI::Range(0.0, 10.0))
@@ -224,15 +241,21 @@ void add_run_options(CLI::App& command, TrainArguments& arguments) {
 
 void add_watch_options(CLI::App& command, TrainArguments& arguments) {
   offline::TrainingOptions& options = arguments.options;
-  command.add_option("--valid-fraction", options.valid_fraction, "Share of each file's rows that only measure the loss")
+  command
+      .add_option("--valid-fraction", options.valid_fraction,
+                  "Share of each file's rows that only measure the loss")
       ->check(CLI::Range(0.0, 0.9))
       ->option_text("X [0.005]");
   command.add_option("--valid-every", options.valid_every, "Steps between measurements; 0: only at the end")
       ->option_text("N [500]");
-  command.add_option("--valid-rows", options.valid_rows, "Rows to measure at most, of each file")->option_text("N [64]");
-  command.add_option("--checkpoint", options.checkpoint, "File to go on from; also written at the end and on Ctrl-C")
+  command.add_option("--valid-rows", options.valid_rows, "Rows to measure at most, of each file")
+      ->option_text("N [64]");
+  command
+      .add_option("--checkpoint", options.checkpoint,
+                  "File to go on from; also written at the end and on Ctrl-C")
       ->option_text("FILE");
-  command.add_option("--checkpoint-every", options.checkpoint_every, "Steps between checkpoints")->option_text("N");
+  command.add_option("--checkpoint-every", options.checkpoint_every, "Steps between checkpoints")
+      ->option_text("N");
   command.add_flag("--resume", options.resume, "Go on from the checkpoint");
   command.add_option("--plot", arguments.plot, "Draw the losses")->option_text("FILE.svg");
   add_threads(command, arguments.threads);
@@ -243,14 +266,17 @@ void add_watch_options(CLI::App& command, TrainArguments& arguments) {
 
 void add_train(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App& command = *app.add_subcommand("train", "Train a model on texts and examples, from nothing or further");
+  CLI::App& command =
+      *app.add_subcommand("train", "Train a model on texts and examples, from nothing or further");
   add_model_options(command, *arguments);
   add_run_options(command, *arguments);
   add_watch_options(command, *arguments);
   command.footer(
       "Examples:\n"
       "  elms train --data book.txt --vocab vocab.gguf --steps 2000 -o book.gguf \\\n"
-      "    --shape '{\"d_model\":256,\"n_layers\":8,\"n_heads\":8,\"n_kv_heads\":4,\"d_ff\":704,\"context_length\":512}'\n"
+      "    --shape "
+      "'{\"d_model\":256,\"n_layers\":8,\"n_heads\":8,\"n_kv_heads\":4,\"d_ff\":704,\"context_length\":512}'"
+      "\n"
       "  elms train --data wiki.txt:2,tasks.jsonl:5 --init book.gguf --minutes 60 --lr 3e-4 -o tuned.gguf\n"
       "With --steps, a run that was stopped and resumed gives the same file as one without a break.");
   command.callback([arguments, &action] {

@@ -12,6 +12,9 @@
 
 namespace elms::inline v0::detail {
 
+/// A value of any shape; kMalformedFile for what is no JSON or nests too deeply. `name` stands for the file in messages.
+[[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, const std::string& name);
+
 /// An object inside a parsed document, which must outlive it. Getters: a missing key (or null) is kNotFound,
 /// a value of another type or out of range kMalformedFile.
 class JsonObject {

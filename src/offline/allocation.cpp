@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "offline/levels/slice_steps.hpp"
+
 namespace elms::inline v0::offline {
 
 namespace {
@@ -42,17 +44,6 @@ void add_ffn_steps(const LayerShape& full, std::size_t layer, std::int32_t ff_st
   }
 }
 
-void grow(const LayerShape& full, bool heads, const detail::SliceRules& rules, LayerShape& slice) {
-  if (!heads) {
-    slice.ff = std::min(full.ff, slice.ff + rules.ff_step);
-  } else if (full.q_heads == full.kv_heads) {
-    ++slice.q_heads;
-    ++slice.kv_heads;
-  } else {
-    slice.q_heads += full.kv_heads;
-  }
-}
-
 }  // namespace
 
 std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfig& config, std::span<const double> targets,
@@ -72,7 +63,8 @@ std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfi
   return detail::make_levels(cost, config, targets, [&](double target) {
     while (next != steps.end()) {
       std::vector<LayerShape> grown = slices;
-      grow(config.layers[next->layer], next->heads, rules, grown[next->layer]);
+      const UnitKind kind = next->heads ? UnitKind::kHeads : UnitKind::kFfnUnits;
+      grow_slice(config.layers[next->layer], kind, rules, grown[next->layer]);
       if (cost.cost_share(grown) > target) break;
       slices = std::move(grown);
       ++next;

@@ -8,6 +8,8 @@
 #include "elms/detail/elastic_metadata.hpp"
 #include "elms/detail/model_weights.hpp"
 #include "offline/allocation.hpp"
+#include "offline/levels/level_search.hpp"
+#include "offline/output_types.hpp"
 #include "offline/tensor_names.hpp"
 #include "offline/tensor_rewriter.hpp"
 #include "offline/unit_order.hpp"
@@ -18,38 +20,6 @@ using detail::GroupOrder;
 using detail::SourceTensor;
 
 namespace {
-
-/// Storage types of the new file, as the cost of its levels sees them.
-struct OutputTypes {
-  std::optional<DType> wanted;
-  const detail::ModelSource* source;
-
-  [[nodiscard]] DType of(const std::string& name) const {
-    const SourceTensor* tensor = source->find(name);
-    return tensor == nullptr ? DType::kF32 : output_type(*tensor, wanted);
-  }
-
-  [[nodiscard]] detail::CostModel cost_model() const {
-    const ModelConfig& config = source->config();
-    std::vector<detail::LayerTypes> types;
-    for (std::int32_t i = 0; i < config.n_layers; ++i) {
-      const std::string blk = detail::concat("blk.", i, ".");
-      types.push_back({of(blk + "attn_q.weight"), of(blk + "attn_k.weight"), of(blk + "attn_v.weight"),
-                       of(blk + "attn_output.weight"), of(blk + "ffn_gate.weight"), of(blk + "ffn_up.weight"),
-                       of(blk + "ffn_down.weight")});
-    }
-    return {config, std::move(types), of(config.tied_head ? "token_embd.weight" : "output.weight"), of("token_embd.weight")};
-  }
-
-  /// Whether matrices whose inputs are cut will lie in blocks.
-  [[nodiscard]] bool quantised() const {
-    for (std::int32_t i = 0; i < source->config().n_layers; ++i) {
-      const std::string blk = detail::concat("blk.", i, ".");
-      if (detail::is_quantised(of(blk + "attn_output.weight")) || detail::is_quantised(of(blk + "ffn_down.weight"))) return true;
-    }
-    return false;
-  }
-};
 
 /// Where the rows and columns of a tensor go when units are reordered.
 void plan_order(const ModelConfig& config, const UnitOrder& order, TensorPlan& plan) {
@@ -75,26 +45,63 @@ void plan_order(const ModelConfig& config, const UnitOrder& order, TensorPlan& p
   }
 }
 
-/// Token ids of about as much text as calibration reads.
-Result<std::vector<TokenId>> calibration_tokens(const ElasticModel& model, std::string_view text, const CalibrationOptions& options) {
-  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, model.tokenizer());
-  constexpr std::size_t kBytesPerToken = 16;  // more than natural text needs
-  text = text.substr(0, static_cast<std::size_t>(std::max(0, options.max_tokens)) * kBytesPerToken);
-  std::vector<TokenId> tokens = tokenizer->encode(text);
-  tokens.resize(std::min(tokens.size(), static_cast<std::size_t>(std::max(0, options.max_tokens))));
-  return tokens;
+/// Token ids of as much text as calibration reads; none where nothing needs them.
+Result<std::vector<TokenId>> calibration_tokens(const detail::ModelSource& source, std::string_view text,
+                                                const ElasticizeOptions& options) {
+  if (options.importance == ImportanceMethod::kMagnitude && options.allocation != Allocation::kSearch) {
+    return std::vector<TokenId>();
+  }
+  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source.open_tokenizer());
+  return first_tokens(*tokenizer, text, static_cast<std::size_t>(std::max(0, options.calibration.max_tokens)));
 }
 
-Result<Importance> measure_importance(const std::string& input, const detail::ModelSource& source, std::string_view text,
-                                      const ElasticizeOptions& options, const std::shared_ptr<ThreadPool>& pool,
-                                      std::int32_t& n_tokens) {
-  if (options.importance == ImportanceMethod::kMagnitude) return magnitude_importance(source, options.progress);
+Result<Importance> measure_importance(const std::string& input, const detail::ModelSource& source,
+                                      std::span<const TokenId> tokens, const ElasticizeOptions& options,
+                                      const std::shared_ptr<ThreadPool>& pool) {
+  switch (options.importance) {
+    case ImportanceMethod::kMagnitude: return magnitude_importance(source, options.progress);
+    case ImportanceMethod::kTaylor:
+    case ImportanceMethod::kTaylorWeights:
+      return taylor_importance(source, tokens, options.importance, *pool, options.calibration, options.progress);
+    case ImportanceMethod::kFlap: break;
+  }
   OpenOptions open_options;
   open_options.pool = pool;
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const ElasticModel> model, ElasticModel::open(input, open_options));
-  ELMS_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens, calibration_tokens(*model, text, options.calibration));
-  n_tokens = static_cast<std::int32_t>(tokens.size());
   return flap_importance(model, tokens, options.calibration, options.progress);
+}
+
+/// What the levels of a file with these types, rules and order of units are chosen from.
+struct LevelInputs {
+  const detail::CostModel& cost;
+  const detail::SliceRules& rules;
+  const UnitOrder& order;
+  const Importance& importance;  ///< in the new order
+  std::span<const TokenId> tokens;
+};
+
+Result<std::vector<Level>> search_levels(const detail::ModelSource& source, const LevelInputs& inputs,
+                                         std::span<const double> targets, const ElasticizeOptions& options, ThreadPool& pool) {
+  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source.open_tokenizer());
+  const auto window = static_cast<std::size_t>(std::max(0, options.calibration.window_tokens));
+  const std::size_t n_tokens = std::min(inputs.tokens.size(), static_cast<std::size_t>(std::max(2, options.search_tokens)));
+  ELMS_ASSIGN_OR_RETURN(MemoryModel model, load_memory_model(source));
+  ELMS_ASSIGN_OR_RETURN(model, with_order(model, inputs.order));
+  ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, DivergenceMeter::create(pool, model, cut_windows(inputs.tokens.first(n_tokens), tokenizer->bos(), window)));
+  LevelSearchOptions search;
+  search.progress = options.progress;
+  return searched_levels(inputs.cost, source.config(), targets, inputs.rules, inputs.importance, meter, search);
+}
+
+Result<std::vector<Level>> choose_levels(const detail::ModelSource& source, const LevelInputs& inputs,
+                                         const ElasticizeOptions& options, ThreadPool& pool) {
+  const std::vector<double> targets = options.cost_targets.empty() ? detail::default_cost_targets() : options.cost_targets;
+  switch (options.allocation) {
+    case Allocation::kSearch: return search_levels(source, inputs, targets, options, pool);
+    case Allocation::kGlobal: return global_levels(inputs.cost, source.config(), targets, inputs.rules, inputs.importance);
+    case Allocation::kUniform: break;
+  }
+  return detail::uniform_levels(inputs.cost, source.config(), targets, inputs.rules);
 }
 
 Status check_options(const ElasticizeOptions& options) {
@@ -151,25 +158,25 @@ Result<ElasticizeReport> elasticize(const std::string& input, const std::string&
   }
 
   ElasticizeReport report;
-  ELMS_ASSIGN_OR_RETURN(report.importance,
-                        measure_importance(input, *source, calibration_text, options, pool, report.calibration_tokens));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens, calibration_tokens(*source, calibration_text, options));
+  report.calibration_tokens = static_cast<std::int32_t>(tokens.size());
+  ELMS_ASSIGN_OR_RETURN(report.importance, measure_importance(input, *source, tokens, options, pool));
   const OutputTypes types{options.type, source.get()};
   const detail::SliceRules rules = detail::slice_rules(config, types.quantised());
   const UnitOrder order = order_units(config, report.importance, rules.cut_heads);
   const Importance importance = reordered(report.importance, order);
 
   const detail::CostModel cost = types.cost_model();
-  const std::vector<double> targets = options.cost_targets.empty() ? detail::default_cost_targets() : options.cost_targets;
-  report.levels = options.allocation == Allocation::kGlobal
-                      ? global_levels(cost, config, targets, rules, importance)
-                      : detail::uniform_levels(cost, config, targets, rules);
+  ELMS_ASSIGN_OR_RETURN(report.levels, choose_levels(*source, {cost, rules, order, importance, tokens}, options, *pool));
 
   detail::GgufWriter writer;
   ELMS_RETURN_IF_ERROR(source->copy_metadata(writer));
   write_elastic_metadata(writer, make_metadata(importance, order, report.levels), rules);
   std::vector<TensorPlan> plans;
   for (const SourceTensor& tensor : source->tensors()) {
-    TensorPlan plan{&tensor, output_type(tensor, options.type), {}, {}};
+    TensorPlan plan;
+    plan.tensor = &tensor;
+    plan.type = output_type(tensor, options.type);
     plan_order(config, order, plan);
     report.bytes_written += detail::row_bytes(plan.type, tensor.cols) * tensor.rows;
     plans.push_back(std::move(plan));

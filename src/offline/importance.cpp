@@ -12,11 +12,19 @@ using detail::concat;
 std::optional<ImportanceMethod> parse_importance_method(std::string_view name) noexcept {
   if (name == "flap") return ImportanceMethod::kFlap;
   if (name == "magnitude") return ImportanceMethod::kMagnitude;
+  if (name == "taylor") return ImportanceMethod::kTaylor;
+  if (name == "taylor-weights") return ImportanceMethod::kTaylorWeights;
   return std::nullopt;
 }
 
 std::string_view to_string(ImportanceMethod method) noexcept {
-  return method == ImportanceMethod::kFlap ? "flap" : "magnitude";
+  switch (method) {
+    case ImportanceMethod::kFlap: return "flap";
+    case ImportanceMethod::kMagnitude: return "magnitude";
+    case ImportanceMethod::kTaylor: return "taylor";
+    case ImportanceMethod::kTaylorWeights: return "taylor-weights";
+  }
+  return "none";
 }
 
 namespace {

@@ -10,13 +10,14 @@
 namespace elms::inline v0::offline {
 
 struct JsonExample {
-  bool is_text = false;    ///< {"text"}: all of it is `completion`
+  bool is_text = false;  ///< {"text"}: all of it is `completion`
   std::string prompt;
   std::string completion;
 };
 
 /// Line `number` (from 1) of a file. kMalformedFile names file, line and key.
-[[nodiscard]] Result<JsonExample> parse_example(std::string_view line, const std::string& path, std::size_t number);
+[[nodiscard]] Result<JsonExample> parse_example(std::string_view line, const std::string& path,
+                                                std::size_t number);
 
 /// Takes the next line off the front of a text, without its line end ("\n" or "\r\n").
 [[nodiscard]] std::string_view take_line(std::string_view& text) noexcept;

@@ -4,9 +4,9 @@ using namespace elms_test;
 using Catch::Contains;
 
 TEST_CASE("cli: every command explains itself, with an example", "[cli]") {
-  const std::vector<std::vector<std::string>> commands = {{"info"},    {"elasticize"}, {"run"},  {"eval", "ppl"},
-                                                          {"extract"}, {"synth"},      {"bench"}, {"pack"},
-                                                          {"recover"}};
+  const std::vector<std::vector<std::string>> commands = {
+      {"info"}, {"elasticize"}, {"run"}, {"eval", "ppl"}, {"eval", "task"}, {"eval", "compare"}, {"extract"}, {"synth"},
+      {"bench"}, {"pack"}, {"tasks"}, {"train"}, {"vocab"}, {"recover"}};
   const Finished all = run_elms({"--help"});
   CHECK(all.code == 0);
   for (std::vector<std::string> command : commands) {

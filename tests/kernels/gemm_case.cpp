@@ -114,7 +114,9 @@ std::vector<float> random_floats(std::size_t n, std::mt19937& rng) {
 }
 
 PackedCase::PackedCase(const elms_gemm_kernel& kernel, const WeightMatrix& matrix)
-    : stride_bytes_(static_cast<std::size_t>((matrix.k + kernel.block_k - 1) / kernel.block_k) *
+    : kernel_(&kernel),
+      group_(elms_panel_group(&kernel, (matrix.n + kernel.nr - 1) / kernel.nr)),
+      stride_bytes_(static_cast<std::size_t>((matrix.k + kernel.block_k - 1) / kernel.block_k) *
                     kernel.block_bytes),
       panels_(static_cast<std::size_t>((matrix.n + kernel.nr - 1) / kernel.nr) * stride_bytes_, 4) {
   for (std::int32_t first = 0; first < matrix.n; first += kernel.nr) {
@@ -122,8 +124,9 @@ PackedCase::PackedCase(const elms_gemm_kernel& kernel, const WeightMatrix& matri
     for (std::int32_t i = first; i < first + kernel.nr; ++i) {
       rows.push_back(i < matrix.n ? matrix.rows[static_cast<std::size_t>(i)].data() : nullptr);
     }
-    const elms_pack_args args{rows.data(), matrix.k,
-                              panels_.data() + static_cast<std::size_t>(first / kernel.nr) * stride_bytes_};
+    const elms_pack_args args{
+        rows.data(), matrix.k, panels_.data() + elms_panel_offset(&kernel, group_, stride_bytes_, first / kernel.nr),
+        static_cast<std::size_t>(group_) * kernel.block_bytes};
     kernel.pack(&args);
   }
   REQUIRE(panels_.intact());
@@ -157,6 +160,7 @@ std::vector<float> run_gemm(const elms_gemm_kernel& kernel, const PackedCase& pa
   args.lhs_stride_bytes = kernel.prepare_lhs == nullptr ? x_stride * sizeof(float) : 0;
   args.panels = packed.panel(run.first_panel);
   args.panel_stride_bytes = packed.stride_bytes();
+  args.panel_group = packed.group();
   args.m = run.m;
   args.n = run.n;
   args.k = run.k;

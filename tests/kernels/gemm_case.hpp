@@ -46,11 +46,15 @@ class PackedCase {
  public:
   PackedCase(const elms_gemm_kernel& kernel, const WeightMatrix& matrix);
   [[nodiscard]] const std::uint8_t* panel(std::int32_t index) const {
-    return panels_.data() + static_cast<std::size_t>(index) * stride_bytes_;
+    return panels_.data() + elms_panel_offset(kernel_, group_, stride_bytes_, index);
   }
+  /// Panels whose blocks alternate; a run starts at the first panel of a group.
+  [[nodiscard]] std::int32_t group() const { return group_; }
   [[nodiscard]] std::size_t stride_bytes() const { return stride_bytes_; }
 
  private:
+  const elms_gemm_kernel* kernel_;
+  std::int32_t group_;
   std::size_t stride_bytes_;
   GuardedBuffer<std::uint8_t> panels_;
 };

@@ -86,6 +86,31 @@ ELMS_KERNEL_CASE(gemm_outputs, "GEMM is right for any number of outputs, from an
   }
 }
 
+ELMS_KERNEL_CASE(gemm_groups, "GEMM is right where the blocks of neighbouring panels alternate", "[kernels][gemm]") {
+  auto rng = make_rng(12);
+  for (const elms_gemm_kernel* kernel : kernels.gemm) {
+    REQUIRE(kernel->panel_group >= 1);
+    for (std::int32_t group = 2; group <= kernel->panel_group; group *= 2) {
+      // 2 groups (or 6, which the kernel's largest group does not divide), the last panel ragged
+      const std::int32_t n_panels = group == kernel->panel_group ? 2 * group : 3 * group, n_full = n_panels * kernel->nr - 3;
+      constexpr std::int32_t kFull = 5 * 32;
+      for (std::int32_t n = 1; n <= n_full; n += n < 2 * kernel->nr ? 5 : kernel->nr - 3) {
+        const std::int32_t k = 32 + n % 5 * 32;
+        const WeightMatrix matrix = poisoned_matrix(*kernel, n_full, kFull, n, k, rng);
+        const PackedCase packed(*kernel, matrix);
+        REQUIRE(packed.group() == group);
+        for (const std::int32_t m : {1, 3, 33}) check(*kernel, matrix, packed, {.m = m, .n = n, .k = k}, rng);
+      }
+      const WeightMatrix matrix = random_matrix(kernel->format, n_full, kFull, rng);
+      const PackedCase packed(*kernel, matrix);
+      for (const std::int32_t m : {1, 3}) {
+        check(*kernel, matrix, packed,
+              {.m = m, .n = n_full - group * kernel->nr, .k = kFull, .first_panel = group}, rng);
+      }
+    }
+  }
+}
+
 ELMS_KERNEL_CASE(gemm_slices, "GEMM reads a prefix of k and nothing behind it", "[kernels][gemm]") {
   auto rng = make_rng(3);
   for (const elms_gemm_kernel* kernel : kernels.gemm) {

@@ -34,7 +34,8 @@ std::string write_corpus(const std::string& name, const std::string& text) {
 std::string small_corpus() {
   std::string text;
   for (int i = 0; i < 300; ++i) {
-    text += "The quick brown fox number " + std::to_string(i * 37) + " jumps over\n    the lazy dog, again and again.\n\n";
+    text += "The quick brown fox number " + std::to_string(i * 37) +
+            " jumps over\n    the lazy dog, again and again.\n\n";
   }
   return text + "caf\xC3\xA9 \xE7\x8C\xAB\tend\r\n";
 }
@@ -63,10 +64,15 @@ std::shared_ptr<const elms::Tokenizer> open_tokenizer(const std::string& path) {
 
 TEST_CASE("vocabulary: lines are read as they lie in a text", "[offline]") {
   offline::VocabularyOptions options;
-  options.text_files = {write_corpus("a.txt", "one\ntwo\r\n\n\nthree"), write_corpus("b.txt", "\xEF\xBB\xBF" "four\n")};
-  options.jsonl_files = {write_corpus("c.jsonl", "{\"prompt\": \"five\\n six\", \"completion\": \" seven\\n\\neight\"}\n\n"
-                                                 "{\"text\": \"nine\"}\n")};
-  CHECK(pieces_of(options) == std::vector<std::string>{" one", "two", " three", " four", " five", " six seven", "eight", " nine"});
+  options.text_files = {write_corpus("a.txt", "one\ntwo\r\n\n\nthree"), write_corpus("b.txt",
+                                                                                     "\xEF\xBB\xBF"
+                                                                                     "four\n")};
+  options.jsonl_files = {
+      write_corpus("c.jsonl",
+                   "{\"prompt\": \"five\\n six\", \"completion\": \" seven\\n\\neight\"}\n\n"
+                   "{\"text\": \"nine\"}\n")};
+  CHECK(pieces_of(options) ==
+        std::vector<std::string>{" one", "two", " three", " four", " five", " six seven", "eight", " nine"});
 }
 
 TEST_CASE("vocabulary: long lines come in pieces that make up the line", "[offline]") {
@@ -105,9 +111,11 @@ TEST_CASE("vocabulary: a trained one is Llama's in kind, deterministic, and enco
   CHECK(tokenizer->find("\xE2\x96\x81quick") != elms::kNoToken);
   for (elms::TokenId id = 3 + 256; id < 384; ++id) {  // digits stand alone
     const std::string_view text = tokenizer->token_text(id);
-    if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) CHECK(text.size() == 1);
+    if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
+      CHECK(text.size() == 1);
   }
-  for (const std::string text : {"The quick brown fox", "123 456", "\n\n  \t x", "\xF0\x9F\x90\xB6 unseen \xC3\xA9"}) {
+  for (const std::string text :
+       {"The quick brown fox", "123 456", "\n\n  \t x", "\xF0\x9F\x90\xB6 unseen \xC3\xA9"}) {
     const auto tokens = tokenizer->encode(text);
     CHECK(tokens.front() == 1);
     CHECK(std::count(tokens.begin(), tokens.end(), 0) == 0);
@@ -160,13 +168,15 @@ TEST_CASE("vocabulary: elms encodes as SentencePiece does", "[offline]") {
   std::size_t n_lines = 0;
   for (const std::string& file : {wiki, stories}) {  // the former with much that the latter did not show
     const std::vector<std::uint8_t> bytes = read_bytes(file);
-    std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 1000000));
+    std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                          std::min<std::size_t>(bytes.size(), 1000000));
     while (!text.empty()) {
       const std::string_view line = offline::take_line(text);
       if (line.empty()) continue;  // SentencePiece puts no space before nothing
       INFO(line);
       const std::vector<int> expected = reference.EncodeAsIds(line);
-      REQUIRE(tokenizer->encode(line, {.add_special = false}) == std::vector<elms::TokenId>(expected.begin(), expected.end()));
+      REQUIRE(tokenizer->encode(line, {.add_special = false}) ==
+              std::vector<elms::TokenId>(expected.begin(), expected.end()));
       ++n_lines;
     }
   }

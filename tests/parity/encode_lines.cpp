@@ -1,4 +1,5 @@
-// encode_lines VOCAB.gguf < LINES: the ids of every line as elms encodes it, without special tokens, a line for each.
+// encode_lines VOCAB.gguf < LINES: the ids of every line as elms encodes it, without special tokens, a line
+// for each.
 #include <cstdio>
 #include <iostream>
 #include <string>

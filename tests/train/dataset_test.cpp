@@ -34,7 +34,8 @@ std::string write_text(const std::string& name, const std::string& text) {
 /// A text whose every document is another one.
 std::string numbered_documents(std::size_t n) {
   std::string text;
-  for (std::size_t i = 0; i < n; ++i) text += "Document " + std::to_string(i * 7919) + ".\nIts second line.\n\n";
+  for (std::size_t i = 0; i < n; ++i)
+    text += "Document " + std::to_string(i * 7919) + ".\nIts second line.\n\n";
   return text;
 }
 
@@ -42,7 +43,8 @@ std::string numbered_examples(std::size_t n) {
   std::string text;
   for (std::size_t i = 0; i < n; ++i) {
     const std::string number = std::to_string(i);
-    text += R"({"prompt": "p)" + std::string(i % 9, 'x') + ":" + R"(", "completion": " c)" + number + R"(", "answer": 1})" + "\n";
+    text += R"({"prompt": "p)" + std::string(i % 9, 'x') + ":" + R"(", "completion": " c)" + number +
+            R"(", "answer": 1})" + "\n";
   }
   return text;
 }
@@ -110,7 +112,8 @@ std::string error_of(const std::vector<DataSource>& sources, const DatasetOption
 
 TEST_CASE("dataset: documents lie between BOS and EOS, and every token but BOS is a target once", "[train]") {
   const auto tokenizer = byte_tokenizer();
-  const std::string path = write_text("documents.txt", "\xEF\xBB\xBF\n\nOne\nline\r\n  \nTw\xC3\xB6 \xE2\x82\xAC\n\n\n\nThree");
+  const std::string path =
+      write_text("documents.txt", "\xEF\xBB\xBF\n\nOne\nline\r\n  \nTw\xC3\xB6 \xE2\x82\xAC\n\n\n\nThree");
   const Dataset dataset = open_dataset({source_of(path)}, small_rows(7));
   std::vector<TokenId> stream;
   for (const char* document : {"One\nline", "Tw\xC3\xB6 \xE2\x82\xAC", "Three"}) {
@@ -168,7 +171,8 @@ TEST_CASE("dataset: examples are packed whole, each once", "[train]") {
   const Dataset dataset = open_dataset({source_of(path)}, small_rows(48));
   CHECK(dataset.statistics()[0].n_items == kExamples);
   CHECK_FALSE(dataset.statistics()[0].is_text);
-  CHECK(static_cast<double>(dataset.n_train_tokens()) > 0.85 * static_cast<double>(dataset.n_train_rows() * 48));
+  CHECK(static_cast<double>(dataset.n_train_tokens()) >
+        0.85 * static_cast<double>(dataset.n_train_rows() * 48));
 
   TokenBatch batch;
   dataset.train_batch(0, dataset.n_train_rows(), batch);
@@ -260,7 +264,8 @@ TEST_CASE("dataset: a batch depends on seed and step only", "[train][threads]") 
   const std::string text = write_text("resume.txt", numbered_documents(3000));
   const std::string lines = write_text("resume.jsonl", numbered_examples(2000));
   const std::vector<DataSource> sources = {source_of(text, 2), source_of(lines, 5)};
-  const Dataset one = open_dataset(sources, small_rows(64, 1)), four = open_dataset(sources, small_rows(64, 4));
+  const Dataset one = open_dataset(sources, small_rows(64, 1)),
+                four = open_dataset(sources, small_rows(64, 4));
   std::vector<std::vector<Row>> run;
   for (std::uint64_t step = 0; step < 60; ++step) run.push_back(train_rows(one, step, 3));
   for (const std::uint64_t step : {59, 0, 17, 33}) CHECK(train_rows(four, step, 3) == run[step]);
@@ -307,12 +312,14 @@ TEST_CASE("mixture: shuffled is a permutation for every key", "[train]") {
 TEST_CASE("dataset: hostile lines are refused with their number", "[train]") {
   const auto error_for = [](const std::string& line) {
     const std::string good = R"({"prompt": "a", "completion": "b"})";
-    return error_of({source_of(write_text("hostile.jsonl", good + "\n\n" + line + "\n" + good))}, small_rows(32));
+    return error_of({source_of(write_text("hostile.jsonl", good + "\n\n" + line + "\n" + good))},
+                    small_rows(32));
   };
-  for (const std::string line : {"{", "[]", "null", "{\"prompt\": \"a\"}", "{\"completion\": \"b\"}",
-                                 "{\"prompt\": 1, \"completion\": \"b\"}", "{\"prompt\": \"a\", \"completion\": [\"b\"]}",
-                                 "{\"text\": \"a document among examples\"}", "{\"text\": \"a\", \"prompt\": \"b\"}",
-                                 "{\"prompt\": \"\xFF\", \"completion\": \"b\"}", "{} {}"}) {
+  for (const std::string line :
+       {"{", "[]", "null", "{\"prompt\": \"a\"}", "{\"completion\": \"b\"}",
+        "{\"prompt\": 1, \"completion\": \"b\"}", "{\"prompt\": \"a\", \"completion\": [\"b\"]}",
+        "{\"text\": \"a document among examples\"}", "{\"text\": \"a\", \"prompt\": \"b\"}",
+        "{\"prompt\": \"\xFF\", \"completion\": \"b\"}", "{} {}"}) {
     INFO(line);
     CHECK(error_for(line).find("hostile.jsonl:3") != std::string::npos);
   }
@@ -324,9 +331,12 @@ TEST_CASE("dataset: what cannot work is refused", "[train]") {
   CHECK(error_of({}, small_rows(16)).find("0 sources") != std::string::npos);
   CHECK(error_of({source_of(text)}, small_rows(1)).find("rows of 1") != std::string::npos);
   CHECK(error_of({source_of(text, 0.0)}, small_rows(16)).find("weight") != std::string::npos);
-  CHECK(error_of({source_of(scratch_path("absent.txt"))}, small_rows(16)).find("absent.txt") != std::string::npos);
-  CHECK(error_of({source_of(write_text("blank.txt", " \n\n"))}, small_rows(16)).find("no row") != std::string::npos);
-  CHECK(error_of({source_of(write_text("blank.jsonl", "\n"))}, small_rows(16)).find("no row") != std::string::npos);
+  CHECK(error_of({source_of(scratch_path("absent.txt"))}, small_rows(16)).find("absent.txt") !=
+        std::string::npos);
+  CHECK(error_of({source_of(write_text("blank.txt", " \n\n"))}, small_rows(16)).find("no row") !=
+        std::string::npos);
+  CHECK(error_of({source_of(write_text("blank.jsonl", "\n"))}, small_rows(16)).find("no row") !=
+        std::string::npos);
   DatasetOptions cancelled = small_rows(16);
   cancelled.progress = [](const elms::offline::Progress&) { return elms::Flow::kStop; };
   const auto dataset = Dataset::open({source_of(text)}, *byte_tokenizer(), cancelled);
@@ -353,7 +363,8 @@ TEST_CASE("dataset: documents of JSON lines, of whole files and between separato
 }
 
 TEST_CASE("dataset: sources as a command line names them", "[train]") {
-  auto sources = parse_data_sources("wiki.txt:2,tasks.jsonl:0.5:loss=all,C:\\a b.txt,stories.txt:split=<|end|>:3,b.txt:split=file");
+  auto sources = parse_data_sources(
+      "wiki.txt:2,tasks.jsonl:0.5:loss=all,C:\\a b.txt,stories.txt:split=<|end|>:3,b.txt:split=file");
   REQUIRE_OK(sources);
   REQUIRE(sources->size() == 5);
   CHECK((*sources)[0].path == "wiki.txt");

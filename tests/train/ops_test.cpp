@@ -175,6 +175,24 @@ TEST_CASE("train: cross-entropy gradients, ignored targets count for nothing", "
   });
 }
 
+TEST_CASE("train: rows of a batch count the same, however many targets they have", "[train]") {
+  const std::vector<elms::TokenId> targets = {1, 0, 2, 4, -1, -1, 3, -1, -1, -1, -1, -1};  // 4, 1 and 0 of 4
+  std::vector<double> weights(12);
+  train::equal_weights<double>(targets, 4, weights.data());
+  CHECK(weights == std::vector<double>{0.125, 0.125, 0.125, 0.125, 0, 0, 0.5, 0, 0, 0, 0, 0});
+
+  Values logits = random_values(12 * 5, 60), gradient(logits.size()), rows(12);
+  const auto loss = [&] {
+    return train::weighted_cross_entropy<double>(one_thread(), targets, weights.data(), 5, logits.data(), nullptr, rows.data());
+  };
+  train::weighted_cross_entropy<double>(one_thread(), targets, weights.data(), 5, logits.data(), gradient.data(), rows.data());
+  check_gradient(logits, gradient, loss);
+  const double first = train::cross_entropy<double>(one_thread(), std::span(targets).first(4), 5, logits.data(), nullptr, rows.data());
+  const double second = train::cross_entropy<double>(one_thread(), std::span(targets).subspan(4, 4), 5, logits.data() + 20,
+                                                     nullptr, rows.data());
+  CHECK(loss() == Approx((first + second) / 2));
+}
+
 TEST_CASE("train: KL gradients, zero for the teacher's own logits", "[train]") {
   Values logits = random_values(15, 20), gradient(15), rows(3);
   const Values teacher = random_values(15, 21);

@@ -1,4 +1,5 @@
-// Every operation, and ten steps of training, against what PyTorch computed in float64 (data/make_train_vectors.py).
+// Every operation, and ten steps of training, against what PyTorch computed in float64
+// (data/make_train_vectors.py).
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -18,7 +19,8 @@ namespace {
 /// A stored tensor as numbers of type T.
 template <typename T>
 std::vector<T> stored(const std::string& name) {
-  static const auto file = elms::detail::GgufFile::open(std::string(ELMS_TEST_DATA_DIR) + "/train_vectors.gguf");
+  static const auto file =
+      elms::detail::GgufFile::open(std::string(ELMS_TEST_DATA_DIR) + "/train_vectors.gguf");
   REQUIRE_OK(file);
   const elms::detail::GgufTensor* tensor = file->find_tensor(name);
   INFO(name);
@@ -80,7 +82,8 @@ TEMPLATE_TEST_CASE("train: operations on rows are PyTorch's", "[train]", float, 
     check_stored(d_table, "embedding.d_table");
   }
   {
-    const Values x = stored<T>("rms_norm.x"), weight = stored<T>("rms_norm.weight"), dy = stored<T>("rms_norm.dy");
+    const Values x = stored<T>("rms_norm.x"), weight = stored<T>("rms_norm.weight"),
+                 dy = stored<T>("rms_norm.dy");
     Values y(x.size()), inv_rms(5), dx(x.size()), d_weight(24, 0);
     train::rms_norm_forward<T>(*pool, 5, 24, T(1e-5), x.data(), weight.data(), y.data(), inv_rms.data());
     train::rms_norm_backward<T>(*pool, 5, 24, x.data(), weight.data(), inv_rms.data(), dy.data(), dx.data(),
@@ -90,12 +93,12 @@ TEMPLATE_TEST_CASE("train: operations on rows are PyTorch's", "[train]", float, 
     check_stored(d_weight, "rms_norm.d_weight");
   }
   {
-    const Values x = stored<T>("linear.x"), weight = stored<T>("linear.weight"), bias = stored<T>("linear.bias"),
-                 dy = stored<T>("linear.dy");
+    const Values x = stored<T>("linear.x"), weight = stored<T>("linear.weight"),
+                 bias = stored<T>("linear.bias"), dy = stored<T>("linear.dy");
     Values y(dy.size()), dx(x.size()), d_weight(weight.size(), 0), d_bias(bias.size(), 0);
     train::linear_forward<T>(*pool, 9, 33, 21, x.data(), weight.data(), bias.data(), y.data());
-    train::linear_backward<T>(*pool, 9, 33, 21, x.data(), weight.data(), dy.data(), dx.data(), false, d_weight.data(),
-                              d_bias.data());
+    train::linear_backward<T>(*pool, 9, 33, 21, x.data(), weight.data(), dy.data(), dx.data(), false,
+                              d_weight.data(), d_bias.data());
     check_stored(y, "linear.y");
     check_stored(dx, "linear.d_x");
     check_stored(d_weight, "linear.d_weight");
@@ -116,8 +119,8 @@ TEMPLATE_TEST_CASE("train: RoPE and attention with shared KV heads are PyTorch's
   using T = TestType;
   using Values = std::vector<T>;
   const auto pool = make_pool(2);
-  const std::pair<std::string, elms::RopeStyle> styles[] = {{"rope_interleaved", elms::RopeStyle::kInterleaved},
-                                                            {"rope_halves", elms::RopeStyle::kHalves}};
+  const std::pair<std::string, elms::RopeStyle> styles[] = {
+      {"rope_interleaved", elms::RopeStyle::kInterleaved}, {"rope_halves", elms::RopeStyle::kHalves}};
   for (const auto& [name, style] : styles) {
     const elms::RopeConfig rope = rope_config(style);
     Values table(7 * 6), y = stored<T>(name + ".x"), dx = stored<T>(name + ".dy");
@@ -132,8 +135,8 @@ TEMPLATE_TEST_CASE("train: RoPE and attention with shared KV heads are PyTorch's
                dy = stored<T>("attention.dy");
   Values y(q.size()), dq(q.size()), dk(k.size()), dv(v.size()), scratch(shape.scratch_elems());
   train::attention_forward<T>(*pool, shape, q.data(), k.data(), v.data(), y.data(), scratch.data());
-  train::attention_backward<T>(*pool, shape, q.data(), k.data(), v.data(), dy.data(), dq.data(), dk.data(), dv.data(),
-                               scratch.data());
+  train::attention_backward<T>(*pool, shape, q.data(), k.data(), v.data(), dy.data(), dq.data(), dk.data(),
+                               dv.data(), scratch.data());
   check_stored(y, "attention.y");
   check_stored(dq, "attention.d_q");
   check_stored(dk, "attention.d_k");

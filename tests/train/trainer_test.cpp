@@ -104,7 +104,8 @@ TEST_CASE("train: AdamW does what its paper says", "[train]") {
   std::vector<double> x(params.begin(), params.end()), m(x.size(), 0.0), v(x.size(), 0.0);
   std::vector<double> decay(x.size(), 0.0);
   for (const train::ParameterTensor& tensor : layout.tensors()) {
-    if (tensor.rows > 1) std::fill_n(decay.begin() + static_cast<std::ptrdiff_t>(tensor.offset), tensor.size(), 0.1);
+    if (tensor.rows > 1)
+      std::fill_n(decay.begin() + static_cast<std::ptrdiff_t>(tensor.offset), tensor.size(), 0.1);
   }
   const auto pool = make_pool(2);
   for (std::uint64_t t = 1; t <= 4; ++t) {
@@ -123,7 +124,8 @@ TEST_CASE("train: AdamW does what its paper says", "[train]") {
     CHECK(adam->norm(*pool, gradients) == Approx(std::sqrt(squares)).epsilon(1e-12));
     adam->step(*pool, t, rate, scale, gradients, params);
     double worst = 0.0;
-    for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - static_cast<double>(params[i])));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      worst = std::max(worst, std::abs(x[i] - static_cast<double>(params[i])));
     CHECK(worst < 2e-6);
     CHECK(std::all_of(gradients.begin(), gradients.end(), [](float g) { return g == 0.0f; }));
   }
@@ -209,8 +211,10 @@ TEST_CASE("train: accumulated batches are as good as large ones", "[train]") {
   offline::TrainingOptions recomputed = tiny_options("trainer_recomputed.gguf");
   recomputed.batch_rows = 4;
   recomputed.recompute_activations = true;
-  const offline::TrainingReport a = run_training(large), b = run_training(parts), c = run_training(recomputed);
-  for (std::size_t i = 0; i < a.train.size(); ++i) CHECK(a.train[i].loss == Approx(b.train[i].loss).epsilon(1e-4));
+  const offline::TrainingReport a = run_training(large), b = run_training(parts),
+                                c = run_training(recomputed);
+  for (std::size_t i = 0; i < a.train.size(); ++i)
+    CHECK(a.train[i].loss == Approx(b.train[i].loss).epsilon(1e-4));
   CHECK(same_bits(parameters_of(large.output), parameters_of(recomputed.output)));
   CHECK_FALSE(same_bits(parameters_of(large.output), parameters_of(parts.output)));
 }
@@ -286,11 +290,13 @@ TEST_CASE("train: options that cannot work are refused", "[train]") {
   };
   check_refused(with([](auto& o) { o.n_steps = 0; }), StatusCode::kInvalidArgument, "neither steps");
   check_refused(with([](auto& o) { o.length = 4096; }), StatusCode::kInvalidArgument, "context");
-  check_refused(with([](auto& o) { o.learning_rate = std::nan(""); }), StatusCode::kInvalidArgument, "learning rate");
+  check_refused(with([](auto& o) { o.learning_rate = std::nan(""); }), StatusCode::kInvalidArgument,
+                "learning rate");
   check_refused(with([](auto& o) { o.batch_rows = 0; }), StatusCode::kInvalidArgument, "rows of a batch");
   check_refused(with([](auto& o) { o.init_model = "x.gguf"; }), StatusCode::kInvalidArgument, "not both");
   check_refused(with([](auto& o) { o.shape.n_vocab = 400; }), StatusCode::kInvalidArgument, "n_vocab");
   check_refused(with([](auto& o) { o.resume = true; }), StatusCode::kInvalidArgument, "checkpoint");
-  check_refused(with([](auto& o) { o.type = elms::DType::kQ4_K; }), StatusCode::kInvalidArgument, "cannot be written");
+  check_refused(with([](auto& o) { o.type = elms::DType::kQ4_K; }), StatusCode::kInvalidArgument,
+                "cannot be written");
   check_refused(with([](auto& o) { o.data = "nowhere.txt"; }), StatusCode::kNotFound, "nowhere.txt");
 }

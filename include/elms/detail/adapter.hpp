@@ -63,6 +63,7 @@ Result<PackedMatrix> pack_float_rows(const elms_kernel_table& kernels, DType sto
   shape.rows = static_cast<std::uint64_t>(rows);
   shape.cols = static_cast<std::uint64_t>(cols);
   PackedMatrix matrix = describe_matrix(shape, kernels);
+  matrix.panel_group = 1;  // panels of A are computed one by one
   const auto nr = static_cast<std::size_t>(matrix.kernel->nr);
   const std::size_t stored = row_bytes(storage, static_cast<std::size_t>(cols));
   ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized(matrix.packed_bytes()));
@@ -78,7 +79,7 @@ Result<PackedMatrix> pack_float_rows(const elms_kernel_table& kernels, DType sto
       encode_row(storage, floats.data(), floats.size(), encoded.data() + i * stored);
       pointers[i] = encoded.data() + i * stored;
     }
-    const elms_pack_args args{pointers.data(), cols, panels.data() + static_cast<std::size_t>(panel) * matrix.panel_stride_bytes};
+    const elms_pack_args args{pointers.data(), cols, panels.data() + static_cast<std::size_t>(panel) * matrix.panel_stride_bytes, 0};
     matrix.kernel->pack(&args);
   }
   matrix.panels = std::move(panels);

@@ -7,6 +7,10 @@
  * ceil(k_full / block_k) k-blocks of `block_bytes` each, in k order, and lies panel_stride_bytes from the next. Cutting
  * outputs means computing fewer panels (n smaller); cutting inputs means reading a shorter prefix of every panel
  * (k smaller). The stride never changes. The last panel is padded with zero rows, the last k-block with zero columns.
+ *
+ * Groups. Where k is cut, every panel ends in a gap, after which the hardware's prefetch has to begin anew. So kernels may
+ * let the blocks of `panel_group` neighbouring panels alternate: a group is a run of block 0 of each of its panels, block 1
+ * of each, and so on, as long as its panels together. A cut k then leaves one gap in a group.
  */
 #ifndef ELMS_DETAIL_KERNELS_H_
 #define ELMS_DETAIL_KERNELS_H_
@@ -36,15 +40,17 @@ typedef enum elms_weight_format {
 typedef struct elms_pack_args {
   const void* const* rows; /* [nr] */
   int32_t k_full;
-  uint8_t* panel;
+  uint8_t* panel;            /* its first block */
+  size_t block_stride_bytes; /* from one block to the next: block_bytes times the panels of its group; 0: block_bytes */
 } elms_pack_args;
 
 /* dst[m, n] (+)= lhs[m, k] * weights[n, k]^T + bias[n]. */
 typedef struct elms_gemm_args {
   const void* lhs;           /* as prepare_lhs wrote it, for exactly this m and k */
   size_t lhs_stride_bytes;   /* only where prepare_lhs is null: distance of f32 rows */
-  const uint8_t* panels;     /* the first panel to compute */
-  size_t panel_stride_bytes; /* distance of panels at full k */
+  const uint8_t* panels;     /* the first panel to compute, the first one of its group */
+  size_t panel_stride_bytes; /* bytes of a panel at full k: distance of panels where there are no groups */
+  int32_t panel_group;       /* panels in a group; 0 and 1: no groups. A divisor of the kernel's panel_group */
   int32_t m;                 /* rows of lhs (tokens), >= 1 */
   int32_t n;                 /* outputs to compute from the first panel on; may end inside a panel */
   int32_t k;                 /* inputs of the current width; a multiple of block_k */
@@ -73,7 +79,19 @@ typedef struct elms_gemm_kernel {
                       void* lhs);
 
   void (*gemm)(const elms_gemm_args* args); /* any m >= 1; takes the GEMV path itself when m == 1 */
+  int32_t panel_group;                      /* panels that a group has at most, a power of two; 1: no groups */
 } elms_gemm_kernel;
+
+/* Panels in a group of a matrix of n_panels: all its groups are alike. */
+static inline int32_t elms_panel_group(const elms_gemm_kernel* kernel, int32_t n_panels) {
+  int32_t group = kernel->panel_group;
+  while (n_panels % group != 0) group /= 2;
+  return group;
+}
+/* Where panel `index` begins. */
+static inline size_t elms_panel_offset(const elms_gemm_kernel* kernel, int32_t group, size_t panel_stride_bytes, int32_t index) {
+  return (size_t)(index - index % group) * panel_stride_bytes + (size_t)(index % group) * kernel->block_bytes;
+}
 
 /* One entry of a KV cache in int8: head_dim values in blocks of 32 along the head, the last one shorter where head_dim
  * is no multiple of 32. A block is one f16 scale d and its int8 values q; x = d * q. No alignment is needed. */

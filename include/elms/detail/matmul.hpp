@@ -108,9 +108,9 @@ inline Lhs prepare_lhs(const elms_gemm_kernel& kernel, const float* x, std::size
   return {scratch, 0, m};
 }
 
-/// Outputs that no task divides: whole panels of the weights and of the update. Both are powers of two.
+/// Outputs that no task divides: whole groups of panels of the weights, and panels of the update. Both are powers of two.
 [[nodiscard]] inline std::int32_t unit_outputs(const Product& product) noexcept {
-  const std::int32_t nr = product.weights->kernel->nr;
+  const std::int32_t nr = product.weights->kernel->nr * product.weights->panel_group;
   return product.update == nullptr ? nr : std::max(nr, product.update->b.kernel->nr);
 }
 
@@ -146,8 +146,9 @@ inline void run_units(const Product& product, const Lhs& lhs, std::int32_t begin
   elms_gemm_args args{};
   args.lhs = lhs.data;
   args.lhs_stride_bytes = lhs.stride_bytes;
-  args.panels = w.panels.data() + static_cast<std::size_t>(first / w.kernel->nr) * w.panel_stride_bytes;
+  args.panels = w.panels.data() + w.panel_offset(first / w.kernel->nr);
   args.panel_stride_bytes = w.panel_stride_bytes;
+  args.panel_group = w.panel_group;
   args.m = lhs.m;
   args.n = n;
   args.k = product.k;

@@ -39,7 +39,7 @@ class PackLayouts {
 
   [[nodiscard]] std::uint64_t of(const PackedMatrix& matrix, const GroupOrder& rows, const GroupOrder& columns) const noexcept {
     ContentHash hash;
-    hash.add(of_format_[matrix.kernel->format]).add(static_cast<std::uint64_t>(matrix.storage));
+    hash.add(of_format_[matrix.kernel->format]).add(static_cast<std::uint64_t>(matrix.storage)).add(static_cast<std::uint64_t>(matrix.panel_group));
     hash.add(static_cast<std::uint64_t>(matrix.rows)).add(static_cast<std::uint64_t>(matrix.cols));
     return add_order(add_order(hash, rows), columns).value();
   }
@@ -69,7 +69,7 @@ class PackLayouts {
       encode_row(type, values.data(), values.size(), rows.data() + r * stored);
       pointers[r] = rows.data() + r * stored;
     }
-    const elms_pack_args args{pointers.data(), kCols, panel.data()};
+    const elms_pack_args args{pointers.data(), kCols, panel.data(), 0};
     kernel.pack(&args);
     return ContentHash().add(std::string_view(kernel.name)).add(std::span<const std::uint8_t>(panel)).value();
   }

@@ -35,11 +35,15 @@ struct PackedMatrix {
   std::int32_t rows = 0;
   std::int32_t cols = 0;
   std::size_t panel_stride_bytes = 0;
+  std::int32_t panel_group = 1;  ///< panels whose blocks alternate (kernels.h)
   Panels panels;
 
   [[nodiscard]] std::int32_t n_panels() const noexcept { return (rows + kernel->nr - 1) / kernel->nr; }
   [[nodiscard]] std::size_t packed_bytes() const noexcept {
     return static_cast<std::size_t>(n_panels()) * panel_stride_bytes;
+  }
+  [[nodiscard]] std::size_t panel_offset(std::int32_t panel) const noexcept {
+    return elms_panel_offset(kernel, panel_group, panel_stride_bytes, panel);
   }
 };
 
@@ -78,6 +82,7 @@ struct PackedMatrix {
   matrix.cols = static_cast<std::int32_t>(tensor.cols);
   const auto block_k = static_cast<std::size_t>(matrix.kernel->block_k);
   matrix.panel_stride_bytes = (tensor.cols + block_k - 1) / block_k * matrix.kernel->block_bytes;
+  matrix.panel_group = elms_panel_group(matrix.kernel, matrix.n_panels());
   return matrix;
 }
 
@@ -123,7 +128,8 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
             rows[i] = task_scratch + i * row_size;
           }
         }
-        const elms_pack_args args{rows, matrix.cols, panels.data() + p * matrix.panel_stride_bytes};
+        const elms_pack_args args{rows, matrix.cols, panels.data() + matrix.panel_offset(static_cast<std::int32_t>(p)),
+                                  static_cast<std::size_t>(matrix.panel_group) * matrix.kernel->block_bytes};
         matrix.kernel->pack(&args);
       }
     });

@@ -16,6 +16,7 @@ namespace elms::inline v0::offline {
 enum class Allocation : std::uint8_t {
   kUniform,  ///< every layer keeps the same share of its units
   kGlobal,   ///< units of all layers compete by standardised importance per byte; every layer keeps some
+  kSearch,   ///< found by measuring KL to the full model on calibration text; the layers that matter stay wide
 };
 
 struct ElasticizeOptions {
@@ -24,6 +25,7 @@ struct ElasticizeOptions {
   std::optional<DType> type;            ///< of the matrices in the new file; nothing: as each tensor is stored
   std::vector<double> cost_targets;     ///< ascending, (0, 1]; empty: 0.2, 0.3 ... 1.0
   CalibrationOptions calibration;
+  std::int32_t search_tokens = 1024;    ///< of the calibration text, that kSearch compares levels on
   std::shared_ptr<ThreadPool> pool;     ///< null: one of its own
   ProgressCallback progress;
 };

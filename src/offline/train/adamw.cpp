@@ -29,13 +29,13 @@ double sum_of_squares(const float* values, std::size_t n) noexcept {
 /// What is the same for all parameters of a step.
 struct StepFactors {
   float beta1, beta2, gradient_scale;
-  float step_size;           ///< rate / (1 - beta1^t)
+  float step_size;            ///< rate / (1 - beta1^t)
   float inv_root_correction;  ///< 1 / sqrt(1 - beta2^t)
   float epsilon;
 };
 
-void update(const StepFactors& f, float keep, std::size_t n, float* __restrict gradient, float* __restrict mean,
-            float* __restrict variance, float* __restrict param) noexcept {
+void update(const StepFactors& f, float keep, std::size_t n, float* __restrict gradient,
+            float* __restrict mean, float* __restrict variance, float* __restrict param) noexcept {
   for (std::size_t i = 0; i < n; ++i) {
     const float g = f.gradient_scale * gradient[i];
     const float m = f.beta1 * mean[i] + (1.0f - f.beta1) * g;
@@ -87,8 +87,8 @@ double AdamW::norm(ThreadPool& pool, std::span<const float> gradients) noexcept 
   return std::sqrt(sum);
 }
 
-void AdamW::step(ThreadPool& pool, std::uint64_t t, double rate, double gradient_scale, std::span<float> gradients,
-                 std::span<float> params) noexcept {
+void AdamW::step(ThreadPool& pool, std::uint64_t t, double rate, double gradient_scale,
+                 std::span<float> gradients, std::span<float> params) noexcept {
   const auto steps = static_cast<double>(t);
   StepFactors factors;
   factors.beta1 = static_cast<float>(options_.beta1);

@@ -17,8 +17,8 @@ struct AdamWOptions {
   double weight_decay = 0.1;  ///< of matrices; norms and biases keep their size
 };
 
-/// The moments of every parameter. All work is in blocks whose borders and order do not depend on the number of
-/// threads. Nothing allocates after create. Used by one thread at a time.
+/// The moments of every parameter. All work is in blocks whose borders and order do not depend on the number
+/// of threads. Nothing allocates after create. Used by one thread at a time.
 class AdamW {
  public:
   /// kOutOfMemory.

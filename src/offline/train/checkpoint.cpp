@@ -68,11 +68,13 @@ Result<RunState> read_state(const GgufFile& file) {
   ELMS_ASSIGN_OR_RETURN(const std::vector<std::int64_t> steps, file.integers("elms.train.valid_steps"));
   ELMS_ASSIGN_OR_RETURN(const std::vector<float> losses, file.reals("elms.train.valid_losses"));
   if (step < 0 || static_cast<std::uint64_t>(step) != state.train_losses.size()) {
-    return malformed(file.name(), ": elms.train.step: ", step, " steps with ", state.train_losses.size(), " losses");
+    return malformed(file.name(), ": elms.train.step: ", step, " steps with ", state.train_losses.size(),
+                     " losses");
   }
   if (elapsed < 0) return malformed(file.name(), ": elms.train.elapsed_us: ", elapsed, " is negative");
   if (steps.size() != losses.size()) {
-    return malformed(file.name(), ": elms.train.valid_steps: ", steps.size(), " steps with ", losses.size(), " losses");
+    return malformed(file.name(), ": elms.train.valid_steps: ", steps.size(), " steps with ", losses.size(),
+                     " losses");
   }
   state.step = static_cast<std::uint64_t>(step);
   state.elapsed_seconds = static_cast<double>(elapsed) / kMicros;
@@ -88,11 +90,12 @@ Result<RunState> read_state(const GgufFile& file) {
 Status read_tensor(const GgufFile& file, const ParameterTensor& tensor, const NamedArray& array) {
   const std::string name = concat(array.prefix, tensor.name);
   const detail::GgufTensor* stored = file.find_tensor(name);
-  if (stored == nullptr) return detail::invalid_argument(file.name(), ": a run of another model: it has no ", name);
+  if (stored == nullptr)
+    return detail::invalid_argument(file.name(), ": a run of another model: it has no ", name);
   if (stored->type != DType::kF32 || stored->cols() != tensor.cols || stored->rows() != tensor.rows) {
-    return detail::invalid_argument(file.name(), ": a run of another model: ", name, ": expected F32 [", tensor.rows, ", ",
-                                    tensor.cols, "], found ", detail::dtype_info(stored->type).name, " [", stored->rows(),
-                                    ", ", stored->cols(), "]");
+    return detail::invalid_argument(
+        file.name(), ": a run of another model: ", name, ": expected F32 [", tensor.rows, ", ", tensor.cols,
+        "], found ", detail::dtype_info(stored->type).name, " [", stored->rows(), ", ", stored->cols(), "]");
   }
   const std::span<float> out = array.values.subspan(tensor.offset, tensor.size());
   std::memcpy(out.data(), stored->data.data(), out.size_bytes());
@@ -102,8 +105,8 @@ Status read_tensor(const GgufFile& file, const ParameterTensor& tensor, const Na
 
 }  // namespace
 
-Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout, const RunState& state,
-                        const RunArrays& arrays) {
+Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
+                        const RunState& state, const RunArrays& arrays) {
   detail::GgufWriter writer;
   set_state(writer, recipe, state);
   for (const NamedArray& array : named(arrays)) {
@@ -125,11 +128,13 @@ Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe, 
                                  const RunArrays& arrays) {
   ELMS_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
   const Result<std::string_view> format = file.string("elms.train.format");
-  if (!format.has_value() || *format != kFormat) return malformed(path, ": this is no checkpoint of a training run");
+  if (!format.has_value() || *format != kFormat)
+    return malformed(path, ": this is no checkpoint of a training run");
   ELMS_RETURN_IF_ERROR(check_recipe(file, recipe));
   ELMS_ASSIGN_OR_RETURN(RunState state, read_state(file));
   for (const NamedArray& array : named(arrays)) {
-    for (const ParameterTensor& tensor : layout.tensors()) ELMS_RETURN_IF_ERROR(read_tensor(file, tensor, array));
+    for (const ParameterTensor& tensor : layout.tensors())
+      ELMS_RETURN_IF_ERROR(read_tensor(file, tensor, array));
   }
   return state;
 }

@@ -11,7 +11,8 @@
 
 namespace elms::inline v0::offline::train {
 
-/// What a run has done so far. What comes next is drawn from seed and step alone, so nothing else needs to be kept.
+/// What a run has done so far. What comes next is drawn from seed and step alone, so nothing else needs to be
+/// kept.
 struct RunState {
   std::uint64_t step = 0;
   double elapsed_seconds = 0.0;
@@ -28,12 +29,12 @@ struct RunArrays {
 using Recipe = std::vector<std::string>;
 
 /// Appears under its name when complete. kIoError.
-Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout, const RunState& state,
-                        const RunArrays& arrays);
+Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
+                        const RunState& state, const RunArrays& arrays);
 
-/// Fills the arrays. kInvalidArgument names what of the recipe or the model's shape is another; kMalformedFile,
-/// kNotFound, kIoError. After an error the arrays may be filled in part.
-[[nodiscard]] Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
-                                               const RunArrays& arrays);
+/// Fills the arrays. kInvalidArgument names what of the recipe or the model's shape is another;
+/// kMalformedFile, kNotFound, kIoError. After an error the arrays may be filled in part.
+[[nodiscard]] Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe,
+                                               const ParameterLayout& layout, const RunArrays& arrays);
 
 }  // namespace elms::inline v0::offline::train

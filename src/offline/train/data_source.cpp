@@ -39,7 +39,8 @@ Result<DataSource> parse_data_source(std::string_view text) {
   }
   if (text.empty()) return detail::invalid_argument("training data '", whole, "': expected a path");
   if (!(source.weight > 0.0) || !std::isfinite(source.weight)) {
-    return detail::invalid_argument("training data '", whole, "': a weight of ", source.weight, "; expected more than 0");
+    return detail::invalid_argument("training data '", whole, "': a weight of ", source.weight,
+                                    "; expected more than 0");
   }
   source.path = text;
   return source;

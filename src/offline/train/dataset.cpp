@@ -17,7 +17,8 @@ namespace {
 
 using detail::invalid_argument;
 
-Status check(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const DatasetOptions& options) {
+Status check(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+             const DatasetOptions& options) {
   if (sources.empty() || sources.size() > Mixture::kPeriod) {
     return invalid_argument("training data: ", sources.size(), " sources; expected 1 to ", Mixture::kPeriod);
   }
@@ -25,9 +26,11 @@ Status check(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
     return invalid_argument("training data: rows of ", options.length, " tokens; expected 2 to ", 1 << 20);
   }
   if (!(options.valid_fraction >= 0.0 && options.valid_fraction < 1.0)) {
-    return invalid_argument("training data: a validation share of ", options.valid_fraction, "; expected 0 to below 1");
+    return invalid_argument("training data: a validation share of ", options.valid_fraction,
+                            "; expected 0 to below 1");
   }
-  if (tokenizer.eos() == kNoToken) return invalid_argument("training data: the vocabulary has no end-of-text token");
+  if (tokenizer.eos() == kNoToken)
+    return invalid_argument("training data: the vocabulary has no end-of-text token");
   for (const DataSource& source : sources) {
     if (source.weight > 0.0 && std::isfinite(source.weight)) continue;
     return invalid_argument(source.path, ": a weight of ", source.weight, "; expected more than 0");
@@ -73,13 +76,14 @@ struct Dataset::Impl {
   Impl(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const DatasetOptions& options)
       : length(options.length), seed(options.seed), padding(tokenizer.eos()), mixture(weights_of(sources)) {}
 
-  Status add(const DataSource& source, const ReadSource& read, const DatasetOptions& options, std::size_t n_vocab) {
+  Status add(const DataSource& source, const ReadSource& read, const DatasetOptions& options,
+             std::size_t n_vocab) {
     TokenRows made = read.is_text ? TokenRows::cut(read.items, length, n_vocab)
                                   : TokenRows::pack(read.items, length, n_vocab);
     DataSourceStatistics facts = describe(source, read, made, options.valid_fraction);
     if (facts.n_train_rows == 0) {
-      return invalid_argument(source.path, ": no row to train on (", read.n_too_long, " examples are too long for rows of ",
-                              length, " tokens)");
+      return invalid_argument(source.path, ": no row to train on (", read.n_too_long,
+                              " examples are too long for rows of ", length, " tokens)");
     }
     facts.first_valid_row = n_valid_rows;
     facts.share = mixture.share(rows.size());
@@ -145,11 +149,21 @@ Result<Dataset> Dataset::open(const std::vector<DataSource>& sources, const Toke
   return Dataset(std::move(impl));
 }
 
-std::size_t Dataset::length() const noexcept { return impl_->length; }
-std::size_t Dataset::n_train_rows() const noexcept { return impl_->n_train_rows; }
-std::size_t Dataset::n_train_tokens() const noexcept { return impl_->n_train_tokens; }
-std::size_t Dataset::n_valid_rows() const noexcept { return impl_->n_valid_rows; }
-const std::vector<DataSourceStatistics>& Dataset::statistics() const noexcept { return impl_->statistics; }
+std::size_t Dataset::length() const noexcept {
+  return impl_->length;
+}
+std::size_t Dataset::n_train_rows() const noexcept {
+  return impl_->n_train_rows;
+}
+std::size_t Dataset::n_train_tokens() const noexcept {
+  return impl_->n_train_tokens;
+}
+std::size_t Dataset::n_valid_rows() const noexcept {
+  return impl_->n_valid_rows;
+}
+const std::vector<DataSourceStatistics>& Dataset::statistics() const noexcept {
+  return impl_->statistics;
+}
 
 void Dataset::train_batch(std::uint64_t step, std::size_t n_rows, TokenBatch& batch) const {
   const std::size_t length = impl_->length;

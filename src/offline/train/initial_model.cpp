@@ -35,8 +35,8 @@ Result<InitialModel> new_model(const TrainingOptions& options) {
   SynthShape shape = options.shape;
   const std::int32_t n_vocab = model.tokenizer->n_vocab();
   if (shape.n_vocab != 0 && shape.n_vocab != n_vocab) {
-    return invalid_argument("shape: n_vocab is ", shape.n_vocab, "; the vocabulary ", options.vocabulary, " has ", n_vocab,
-                            " tokens");
+    return invalid_argument("shape: n_vocab is ", shape.n_vocab, "; the vocabulary ", options.vocabulary,
+                            " has ", n_vocab, " tokens");
   }
   shape.n_vocab = n_vocab;
   ELMS_RETURN_IF_ERROR(check_shape(shape));
@@ -70,10 +70,12 @@ void draw_parameters(const ParameterLayout& layout, std::uint64_t seed, std::spa
       std::fill_n(out, tensor.cols, tensor.name.ends_with("norm.weight") ? 1.0f : 0.0f);
       continue;
     }
-    const bool is_residual = tensor.name.ends_with("attn_output.weight") || tensor.name.ends_with("ffn_down.weight");
+    const bool is_residual =
+        tensor.name.ends_with("attn_output.weight") || tensor.name.ends_with("ffn_down.weight");
     const std::uint64_t tensor_seed = mixed(mixed(seed) + i);
     for (std::size_t r = 0; r < tensor.rows; ++r) {
-      draw_row(mixed(tensor_seed + r), tensor.cols, 0.0f, is_residual ? residual : kDeviation, out + r * tensor.cols);
+      draw_row(mixed(tensor_seed + r), tensor.cols, 0.0f, is_residual ? residual : kDeviation,
+               out + r * tensor.cols);
     }
   }
 }

@@ -60,20 +60,16 @@ double row_divergence(const T* teacher, const T* row, std::size_t n, T weight, T
   return difference / teacher_total - (std::log(teacher_total) - std::log(total));
 }
 
-double mean_of(const double* row_loss, std::size_t n_rows, std::size_t n_counted) {
+double sum_of(const double* row_loss, std::size_t n_rows) {
   double sum = 0.0;
   for (std::size_t r = 0; r < n_rows; ++r) sum += row_loss[r];
-  return n_counted == 0 ? 0.0 : sum / static_cast<double>(n_counted);
+  return sum;
 }
 
-}  // namespace
-
-template <typename T>
-double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::size_t n_vocab, const T* logits,
-                     T* d_logits, double* row_loss) {
-  const auto n_ignored = static_cast<std::size_t>(std::count(targets.begin(), targets.end(), kIgnoredTarget));
-  const std::size_t n_counted = targets.size() - n_ignored;
-  const T weight = n_counted == 0 ? T{0} : T{1} / static_cast<T>(n_counted);
+/// The loss of every row times weight_of(row), and their sum.
+template <typename T, typename WeightOf>
+double sum_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, WeightOf&& weight_of, std::size_t n_vocab,
+                         const T* logits, T* d_logits, double* row_loss) {
   pool.parallel_for(targets.size(), [&](std::size_t r) {
     const T* row = logits + r * n_vocab;
     T* gradient = d_logits == nullptr ? nullptr : d_logits + r * n_vocab;
@@ -85,14 +81,45 @@ double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::si
     const auto target = static_cast<std::size_t>(targets[r]);
     const T shift = largest(row, n_vocab);
     const double above_target = static_cast<double>(shift) - static_cast<double>(row[target]);
-    const double total = exponentials(row, n_vocab, shift, gradient);
-    row_loss[r] = above_target + std::log(total);
+    const double total = exponentials(row, n_vocab, shift, gradient), weight = static_cast<double>(weight_of(r));
+    row_loss[r] = weight * (above_target + std::log(total));
     if (gradient == nullptr) return;
-    const T factor = static_cast<T>(static_cast<double>(weight) / total);
+    const T factor = static_cast<T>(weight / total);
     for (std::size_t i = 0; i < n_vocab; ++i) gradient[i] *= factor;
-    gradient[target] -= weight;
+    gradient[target] -= weight_of(r);
   });
-  return mean_of(row_loss, targets.size(), n_counted);
+  return sum_of(row_loss, targets.size());
+}
+
+}  // namespace
+
+template <typename T>
+double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::size_t n_vocab, const T* logits,
+                     T* d_logits, double* row_loss) {
+  const auto n_ignored = static_cast<std::size_t>(std::count(targets.begin(), targets.end(), kIgnoredTarget));
+  const T weight = n_ignored == targets.size() ? T{0} : T{1} / static_cast<T>(targets.size() - n_ignored);
+  return sum_cross_entropy(pool, targets, [=](std::size_t) { return weight; }, n_vocab, logits, d_logits, row_loss);
+}
+
+template <typename T>
+double weighted_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, const T* weights, std::size_t n_vocab,
+                              const T* logits, T* d_logits, double* row_loss) {
+  return sum_cross_entropy(pool, targets, [=](std::size_t r) { return weights[r]; }, n_vocab, logits, d_logits, row_loss);
+}
+
+template <typename T>
+void equal_weights(std::span<const TokenId> targets, std::size_t group, T* weights) {
+  const auto count = [&](std::size_t begin) {
+    const auto first = targets.begin() + static_cast<std::ptrdiff_t>(begin);
+    return group - static_cast<std::size_t>(std::count(first, first + static_cast<std::ptrdiff_t>(group), kIgnoredTarget));
+  };
+  std::size_t n_groups = 0;
+  for (std::size_t begin = 0; begin < targets.size(); begin += group) n_groups += count(begin) != 0 ? 1 : 0;
+  for (std::size_t begin = 0; begin < targets.size(); begin += group) {
+    const std::size_t n = count(begin);
+    const T weight = n == 0 ? T{0} : static_cast<T>(1.0 / (static_cast<double>(n) * static_cast<double>(n_groups)));
+    for (std::size_t i = begin; i < begin + group; ++i) weights[i] = targets[i] == kIgnoredTarget ? T{0} : weight;
+  }
 }
 
 template <typename T>
@@ -103,11 +130,14 @@ double kl_divergence(ThreadPool& pool, std::size_t n, std::size_t n_vocab, const
     row_loss[r] = row_divergence(teacher + r * n_vocab, logits + r * n_vocab, n_vocab, weight,
                                  d_logits == nullptr ? nullptr : d_logits + r * n_vocab);
   });
-  return mean_of(row_loss, n, n);
+  return n == 0 ? 0.0 : sum_of(row_loss, n) / static_cast<double>(n);
 }
 
 #define ELMS_TRAIN_LOSSES(T)                                                                                \
   template double cross_entropy(ThreadPool&, std::span<const TokenId>, std::size_t, const T*, T*, double*); \
+  template double weighted_cross_entropy(ThreadPool&, std::span<const TokenId>, const T*, std::size_t,      \
+                                         const T*, T*, double*);                                            \
+  template void equal_weights(std::span<const TokenId>, std::size_t, T*);                                   \
   template double kl_divergence(ThreadPool&, std::size_t, std::size_t, const T*, const T*, T*, double*);
 ELMS_TRAIN_LOSSES(float)
 ELMS_TRAIN_LOSSES(double)

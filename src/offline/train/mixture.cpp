@@ -26,7 +26,8 @@ std::vector<std::uint32_t> parts_of(const std::vector<double>& weights) {
     std::size_t chosen = n;
     for (std::size_t s = 0; s < n; ++s) {
       if (given > Mixture::kPeriod && parts[s] == 1) continue;
-      const bool better = chosen == n || (given < Mixture::kPeriod ? owed(s) > owed(chosen) : owed(s) < owed(chosen));
+      const bool better =
+          chosen == n || (given < Mixture::kPeriod ? owed(s) > owed(chosen) : owed(s) < owed(chosen));
       if (better) chosen = s;
     }
     parts[chosen] += given < Mixture::kPeriod ? 1u : ~0u;
@@ -55,10 +56,11 @@ std::uint64_t shuffled(std::uint64_t index, std::uint64_t n, std::uint64_t key) 
 Mixture::Mixture(const std::vector<double>& weights) : parts_(parts_of(weights)), slots_(kPeriod) {
   std::vector<std::uint16_t> drawn(weights.size());
   for (std::size_t slot = 0; slot < kPeriod; ++slot) {
-    // The one that is owed most. What is owed makes up a whole draw, so the most is more than nothing, and no source
-    // gets more than its parts.
+    // The one that is owed most. What is owed makes up a whole draw, so the most is more than nothing, and no
+    // source gets more than its parts.
     const auto owed = [&](std::size_t s) {
-      return static_cast<std::int64_t>((slot + 1) * parts_[s]) - static_cast<std::int64_t>(drawn[s] * kPeriod);
+      return static_cast<std::int64_t>((slot + 1) * parts_[s]) -
+             static_cast<std::int64_t>(drawn[s] * kPeriod);
     };
     std::size_t chosen = 0;
     for (std::size_t s = 1; s < parts_.size(); ++s) {

@@ -1,4 +1,5 @@
-// Which row of which source comes when, from a seed and a number alone: nothing has to be remembered to go on.
+// Which row of which source comes when, from a seed and a number alone: nothing has to be remembered to go
+// on.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +8,9 @@
 
 namespace elms::inline v0::offline::train {
 
-/// A permutation of [0, n) for every key: where `index` goes. n > 0. A Feistel network (Luby, Rackoff 1988) over the
-/// next power of four, walked until it is back below n (Black, Rogaway 2002): under four steps on average, no memory.
+/// A permutation of [0, n) for every key: where `index` goes. n > 0. A Feistel network (Luby, Rackoff 1988)
+/// over the next power of four, walked until it is back below n (Black, Rogaway 2002): under four steps on
+/// average, no memory.
 [[nodiscard]] std::uint64_t shuffled(std::uint64_t index, std::uint64_t n, std::uint64_t key) noexcept;
 
 /// Sources take turns so that after any number of draws each has had its share, to within a draw or so.

@@ -64,8 +64,8 @@ struct Tokenised {
 
 class UnitTokenizer {
  public:
-  UnitTokenizer(const DataSource& source, const Tokenizer& tokenizer, const DatasetOptions& options, bool is_jsonl,
-                bool is_text)
+  UnitTokenizer(const DataSource& source, const Tokenizer& tokenizer, const DatasetOptions& options,
+                bool is_jsonl, bool is_text)
       : source_(source), tokenizer_(tokenizer), options_(options), is_jsonl_(is_jsonl), is_text_(is_text) {}
 
   void append(const Unit& unit, Tokenised& out) const {
@@ -74,8 +74,9 @@ class UnitTokenizer {
     if (!example.has_value()) {
       out.status = example.error();
     } else if (example->is_text != is_text_) {
-      out.status = detail::malformed(source_.path, ":", unit.line,
-                                     R"(: a file has "text" in every line or "prompt" and "completion" in every line)");
+      out.status = detail::malformed(
+          source_.path, ":", unit.line,
+          R"(: a file has "text" in every line or "prompt" and "completion" in every line)");
     } else if (is_text_) {
       append_document(example->completion, out);
     } else {
@@ -171,11 +172,13 @@ Status tokenise(const std::vector<Unit>& units, const UnitTokenizer& unit_tokeni
 
 }  // namespace
 
-Result<ReadSource> read_source(const DataSource& source, const Tokenizer& tokenizer, const DatasetOptions& options,
-                               ThreadPool& pool, ProgressMeter& progress, double done, double share) {
+Result<ReadSource> read_source(const DataSource& source, const Tokenizer& tokenizer,
+                               const DatasetOptions& options, ThreadPool& pool, ProgressMeter& progress,
+                               double done, double share) {
   ELMS_ASSIGN_OR_RETURN(const detail::FileMapping mapping, detail::FileMapping::open(source.path));
   const std::span<const std::uint8_t> bytes = mapping.bytes();
-  const std::string_view text = without_byte_order_mark({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const std::string_view text =
+      without_byte_order_mark({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const bool is_jsonl = source.path.ends_with(".jsonl");
   const std::vector<Unit> units = is_jsonl ? split_lines(text) : split_documents(text, source);
   ReadSource read;

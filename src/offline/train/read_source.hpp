@@ -16,10 +16,11 @@ struct ReadSource {
   std::size_t n_too_long = 0, n_shortened = 0;
 };
 
-/// Items in the order of the file, with BOS (where the vocabulary has it) and EOS. Documents may be of any length;
-/// examples are of options.length at most. `done` [0, 1] and `share` place the file among all in what progress reports.
+/// Items in the order of the file, with BOS (where the vocabulary has it) and EOS. Documents may be of any
+/// length; examples are of options.length at most. `done` [0, 1] and `share` place the file among all in what
+/// progress reports.
 [[nodiscard]] Result<ReadSource> read_source(const DataSource& source, const Tokenizer& tokenizer,
-                                             const DatasetOptions& options, ThreadPool& pool, ProgressMeter& progress,
-                                             double done, double share);
+                                             const DatasetOptions& options, ThreadPool& pool,
+                                             ProgressMeter& progress, double done, double share);
 
 }  // namespace elms::inline v0::offline::train

@@ -9,7 +9,9 @@ namespace elms::inline v0::offline::train {
 
 Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config, const Dataset& dataset) {
   Recipe recipe;
-  const auto add = [&](std::string_view key, const auto& value) { recipe.push_back(detail::concat(key, " ", value)); };
+  const auto add = [&](std::string_view key, const auto& value) {
+    recipe.push_back(detail::concat(key, " ", value));
+  };
   add("architecture", config.architecture);
   add("data", options.data);
   add("rows to train on", dataset.n_train_rows());
@@ -30,7 +32,8 @@ Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config, co
   return recipe;
 }
 
-TrainingRun::TrainingRun(const TrainingOptions& options, const Dataset& dataset, Trainer& trainer, Recipe recipe)
+TrainingRun::TrainingRun(const TrainingOptions& options, const Dataset& dataset, Trainer& trainer,
+                         Recipe recipe)
     : options_(options), dataset_(dataset), trainer_(trainer), recipe_(std::move(recipe)) {
   schedule_.peak = options.learning_rate;
   schedule_.min_share = options.min_rate_share;
@@ -44,7 +47,8 @@ double TrainingRun::elapsed() const {
 }
 
 Status TrainingRun::resume() {
-  ELMS_ASSIGN_OR_RETURN(state_, read_checkpoint(options_.checkpoint, recipe_, trainer_.layout(), trainer_.arrays()));
+  ELMS_ASSIGN_OR_RETURN(state_,
+                        read_checkpoint(options_.checkpoint, recipe_, trainer_.layout(), trainer_.arrays()));
   elapsed_before_ = state_.elapsed_seconds;
   start_ = Clock::now();
   return {};
@@ -56,7 +60,8 @@ Status TrainingRun::run() {
     ELMS_RETURN_IF_ERROR(check_loss());  // before a checkpoint could be replaced by one that is of no use
     const auto is_due = [&](std::uint64_t every) { return every > 0 && state_.step % every == 0; };
     if (is_due(options_.valid_every)) validate();
-    if (!options_.checkpoint.empty() && is_due(options_.checkpoint_every)) ELMS_RETURN_IF_ERROR(write_checkpoint());
+    if (!options_.checkpoint.empty() && is_due(options_.checkpoint_every))
+      ELMS_RETURN_IF_ERROR(write_checkpoint());
     ELMS_RETURN_IF_ERROR(tell());
   }
   if (valid_by_source_.empty() || state_.valid.back().step != state_.step) validate();
@@ -74,13 +79,15 @@ void TrainingRun::step() {
   constexpr double kLossMemory = 0.98, kTimeMemory = 0.9;
   const bool is_first = steps_here_ == 1;
   smoothed_loss_ = is_first ? loss : kLossMemory * smoothed_loss_ + (1.0 - kLossMemory) * loss;
-  recent_step_seconds_ = is_first ? seconds : kTimeMemory * recent_step_seconds_ + (1.0 - kTimeMemory) * seconds;
+  recent_step_seconds_ =
+      is_first ? seconds : kTimeMemory * recent_step_seconds_ + (1.0 - kTimeMemory) * seconds;
   step_seconds_ += seconds;
 }
 
 Status TrainingRun::check_loss() const {
   if (!std::isfinite(state_.train_losses.back())) {
-    return detail::invalid_argument("training: the loss of step ", state_.step, " is not finite: a lower learning rate helps");
+    return detail::invalid_argument("training: the loss of step ", state_.step,
+                                    " is not finite: a lower learning rate helps");
   }
   return {};
 }
@@ -116,14 +123,18 @@ Status TrainingRun::tell() {
   progress.learning_rate = rate_;
   const double tokens = static_cast<double>(options_.batch_rows * options_.length * options_.accumulate);
   progress.tokens_per_second = tokens / recent_step_seconds_;
-  const double here = now - elapsed_before_, steps_left = static_cast<double>(options_.n_steps) - static_cast<double>(state_.step);
-  progress.seconds_left = options_.n_steps > 0 ? here * steps_left / static_cast<double>(steps_here_) : 60.0 * options_.minutes - now;
-  if (options_.minutes > 0.0) progress.seconds_left = std::min(progress.seconds_left, 60.0 * options_.minutes - now);
+  const double here = now - elapsed_before_,
+               steps_left = static_cast<double>(options_.n_steps) - static_cast<double>(state_.step);
+  progress.seconds_left = options_.n_steps > 0 ? here * steps_left / static_cast<double>(steps_here_)
+                                               : 60.0 * options_.minutes - now;
+  if (options_.minutes > 0.0)
+    progress.seconds_left = std::min(progress.seconds_left, 60.0 * options_.minutes - now);
   if (options_.on_step(progress) == Flow::kContinue) return {};
-  if (options_.checkpoint.empty()) return detail::error(StatusCode::kCancelled, "training: stopped after ", state_.step, " steps");
+  if (options_.checkpoint.empty())
+    return detail::error(StatusCode::kCancelled, "training: stopped after ", state_.step, " steps");
   ELMS_RETURN_IF_ERROR(write_checkpoint());
-  return detail::error(StatusCode::kCancelled, "training: stopped after ", state_.step, " steps; ", options_.checkpoint,
-                       " has them");
+  return detail::error(StatusCode::kCancelled, "training: stopped after ", state_.step, " steps; ",
+                       options_.checkpoint, " has them");
 }
 
 TrainingReport TrainingRun::report() const {
@@ -134,7 +145,8 @@ TrainingReport TrainingRun::report() const {
   report.n_tokens = state_.step * step_tokens;
   report.data_tokens = dataset_.n_train_tokens();
   report.seconds = elapsed();
-  if (steps_here_ > 0) report.tokens_per_second = static_cast<double>(steps_here_ * step_tokens) / step_seconds_;
+  if (steps_here_ > 0)
+    report.tokens_per_second = static_cast<double>(steps_here_ * step_tokens) / step_seconds_;
   for (std::size_t i = 0; i < state_.train_losses.size(); ++i) {
     report.train.push_back({i, static_cast<double>(state_.train_losses[i])});
   }

@@ -13,8 +13,10 @@
 
 namespace elms::inline v0::offline::train {
 
-/// Everything that decides what the steps of a run are. Its length does not belong to it: a run may be made longer.
-[[nodiscard]] Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config, const Dataset& dataset);
+/// Everything that decides what the steps of a run are. Its length does not belong to it: a run may be made
+/// longer.
+[[nodiscard]] Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config,
+                                 const Dataset& dataset);
 
 /// The references must outlive it. Used by one thread.
 class TrainingRun {
@@ -46,7 +48,7 @@ class TrainingRun {
   Schedule schedule_;
   RunState state_;
   Clock::time_point start_ = Clock::now();
-  double elapsed_before_ = 0.0;   ///< in the runs before a resume
+  double elapsed_before_ = 0.0;  ///< in the runs before a resume
   double rate_ = 0.0, smoothed_loss_ = 0.0, recent_step_seconds_ = 0.0, step_seconds_ = 0.0;
   std::uint64_t steps_here_ = 0;  ///< since this run began
   std::vector<SourceLoss> valid_by_source_;

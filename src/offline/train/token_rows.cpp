@@ -11,13 +11,15 @@ namespace {
 constexpr std::size_t kOpenRows = 64;
 
 /// Which items share a row, in the order in which rows were begun.
-std::vector<std::vector<std::size_t>> plan_rows(const std::vector<TokenItems::Item>& items, std::size_t length) {
+std::vector<std::vector<std::size_t>> plan_rows(const std::vector<TokenItems::Item>& items,
+                                                std::size_t length) {
   std::vector<std::vector<std::size_t>> rows;
   std::vector<std::size_t> used;  // tokens of each row
   std::vector<std::size_t> open;  // rows with room, the oldest first
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::size_t n = items[i].n_tokens;
-    const auto fits = std::find_if(open.begin(), open.end(), [&](std::size_t row) { return used[row] + n <= length; });
+    const auto fits =
+        std::find_if(open.begin(), open.end(), [&](std::size_t row) { return used[row] + n <= length; });
     if (fits != open.end()) {
       rows[*fits].push_back(i);
       used[*fits] += n;
@@ -95,7 +97,8 @@ TokenId TokenRows::target(std::size_t i) const noexcept {
 
 std::size_t TokenRows::n_targets(std::size_t row) const noexcept {
   std::size_t n = 0;
-  for (std::size_t i = 0; i < rows_[row].size; ++i) n += target(rows_[row].begin + i + 1) != kIgnoredTarget ? 1 : 0;
+  for (std::size_t i = 0; i < rows_[row].size; ++i)
+    n += target(rows_[row].begin + i + 1) != kIgnoredTarget ? 1 : 0;
   return n;
 }
 

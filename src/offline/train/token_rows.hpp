@@ -24,7 +24,8 @@ class TokenRows {
  public:
   /// Cuts the items, put one after the other, into rows. The last may be shorter.
   [[nodiscard]] static TokenRows cut(const TokenItems& items, std::size_t length, std::size_t n_vocab);
-  /// Puts whole items, each of at most `length` tokens, into rows: into the first of the open ones that has room.
+  /// Puts whole items, each of at most `length` tokens, into rows: into the first of the open ones that has
+  /// room.
   [[nodiscard]] static TokenRows pack(const TokenItems& items, std::size_t length, std::size_t n_vocab);
 
   [[nodiscard]] std::size_t n_rows() const noexcept { return rows_.size(); }
@@ -33,7 +34,8 @@ class TokenRows {
   [[nodiscard]] std::size_t n_targets(std::size_t row) const noexcept;
 
   /// Writes a row, tokens and targets [length], `padding` and kIgnoredTarget behind its end.
-  void copy(std::size_t row, TokenId padding, std::span<TokenId> tokens, std::span<TokenId> targets) const noexcept;
+  void copy(std::size_t row, TokenId padding, std::span<TokenId> tokens,
+            std::span<TokenId> targets) const noexcept;
 
  private:
   struct Row {

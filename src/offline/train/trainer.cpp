@@ -17,7 +17,8 @@ std::size_t n_targets(const TokenBatch& batch) noexcept {
 void scale(ThreadPool& pool, std::span<float> values, float factor) noexcept {
   constexpr std::size_t kBlock = 65536;
   pool.parallel_for((values.size() + kBlock - 1) / kBlock, [&](std::size_t i) {
-    for (float& value : values.subspan(i * kBlock, std::min(kBlock, values.size() - i * kBlock))) value *= factor;
+    for (float& value : values.subspan(i * kBlock, std::min(kBlock, values.size() - i * kBlock)))
+      value *= factor;
   });
 }
 
@@ -29,7 +30,8 @@ Result<Trainer> Trainer::create(ParameterLayout layout, detail::Buffer<float> pa
   ELMS_ASSIGN_OR_RETURN(AdamW adam, AdamW::create(layout, adam_options));
   ELMS_ASSIGN_OR_RETURN(auto decoder, TrainDecoder<float>::create(layout.config(), shape.batch, memory));
   ELMS_ASSIGN_OR_RETURN(auto gradients, detail::Buffer<float>::zeroed(layout.size()));
-  Trainer trainer(std::move(layout), std::move(params), shape, std::move(adam), std::move(decoder), std::move(pool));
+  Trainer trainer(std::move(layout), std::move(params), shape, std::move(adam), std::move(decoder),
+                  std::move(pool));
   trainer.gradients_ = std::move(gradients);
   return trainer;
 }
@@ -37,8 +39,9 @@ Result<Trainer> Trainer::create(ParameterLayout layout, detail::Buffer<float> pa
 double Trainer::accumulate_gradient(const TokenBatch& batch, double weight) noexcept {
   decoder_.forward(*pool_, layout_, params_.data(), batch.tokens);
   const std::span<float> logits = decoder_.logits();
-  const double loss = cross_entropy<float>(*pool_, batch.targets, static_cast<std::size_t>(layout_.config().n_vocab),
-                                           logits.data(), logits.data(), decoder_.row_loss());
+  const double loss =
+      cross_entropy<float>(*pool_, batch.targets, static_cast<std::size_t>(layout_.config().n_vocab),
+                           logits.data(), logits.data(), decoder_.row_loss());
   if (weight != 1.0) scale(*pool_, logits, static_cast<float>(weight));
   decoder_.backward(*pool_, layout_, params_.data(), batch.tokens, gradients_.data());
   return loss;
@@ -81,8 +84,10 @@ double Trainer::validate(const Dataset& dataset, const DataSourceStatistics& sou
     for (std::size_t i = first; i < first + per_batch; ++i) {
       // Rows behind the last have no targets, so that they fill a batch up.
       dataset.valid_batch(i < n_rows ? source.first_valid_row + i : dataset.n_valid_rows(), 1, valid_row_);
-      valid_batch_.tokens.insert(valid_batch_.tokens.end(), valid_row_.tokens.begin(), valid_row_.tokens.end());
-      valid_batch_.targets.insert(valid_batch_.targets.end(), valid_row_.targets.begin(), valid_row_.targets.end());
+      valid_batch_.tokens.insert(valid_batch_.tokens.end(), valid_row_.tokens.begin(),
+                                 valid_row_.tokens.end());
+      valid_batch_.targets.insert(valid_batch_.targets.end(), valid_row_.targets.begin(),
+                                  valid_row_.targets.end());
     }
     decoder_.forward(*pool_, layout_, params_.data(), valid_batch_.tokens);
     const double mean =

@@ -1,4 +1,5 @@
-// Steps of training: batches through the decoder, gradients into the optimiser; and losses on rows kept apart.
+// Steps of training: batches through the decoder, gradients into the optimiser; and losses on rows kept
+// apart.
 #pragma once
 
 #include <cstdint>
@@ -21,22 +22,25 @@ struct StepShape {
   double clip_norm = 1.0;
 };
 
-/// Parameters, gradients, moments and activations of one run. The pool must outlive it. Used by one thread at a time.
+/// Parameters, gradients, moments and activations of one run. The pool must outlive it. Used by one thread at
+/// a time.
 class Trainer {
  public:
   /// kOutOfMemory, kInvalidArgument.
-  [[nodiscard]] static Result<Trainer> create(ParameterLayout layout, detail::Buffer<float> params, const StepShape& shape,
-                                              const AdamWOptions& adam, ActivationMemory memory,
-                                              std::shared_ptr<ThreadPool> pool);
+  [[nodiscard]] static Result<Trainer> create(ParameterLayout layout, detail::Buffer<float> params,
+                                              const StepShape& shape, const AdamWOptions& adam,
+                                              ActivationMemory memory, std::shared_ptr<ThreadPool> pool);
 
-  /// Takes step `step` (from 0) on batches step * accumulate and following. Returns the mean loss of its targets before
-  /// it. A batch is as good as one of `accumulate` times the rows.
+  /// Takes step `step` (from 0) on batches step * accumulate and following. Returns the mean loss of its
+  /// targets before it. A batch is as good as one of `accumulate` times the rows.
   double take_step(const Dataset& dataset, std::uint64_t step, double rate);
   /// The same on batches given: `accumulate` of them.
   double take_step(std::span<const TokenBatch> batches, std::uint64_t step, double rate) noexcept;
 
-  /// Mean loss over the validation rows of one source, at most max_rows; `n_tokens` receives how many were predicted.
-  double validate(const Dataset& dataset, const DataSourceStatistics& source, std::size_t max_rows, std::size_t& n_tokens);
+  /// Mean loss over the validation rows of one source, at most max_rows; `n_tokens` receives how many were
+  /// predicted.
+  double validate(const Dataset& dataset, const DataSourceStatistics& source, std::size_t max_rows,
+                  std::size_t& n_tokens);
 
   [[nodiscard]] const ParameterLayout& layout() const noexcept { return layout_; }
   [[nodiscard]] std::span<const float> params() const noexcept { return params_; }

@@ -35,21 +35,24 @@ Status check_numbers(const TrainingOptions& options) {
   };
   for (const NumberRule& rule : rules) {
     if (rule.value >= rule.least && rule.value <= rule.greatest) continue;
-    return invalid_argument("training: ", rule.name, ": expected ", rule.least, " to ", rule.greatest, ", found ",
-                            rule.value);
+    return invalid_argument("training: ", rule.name, ": expected ", rule.least, " to ", rule.greatest,
+                            ", found ", rule.value);
   }
   return {};
 }
 
 Status check(const TrainingOptions& options) {
   ELMS_RETURN_IF_ERROR(check_numbers(options));
-  if (options.n_steps == 0 && options.minutes == 0.0) return invalid_argument("training: neither steps nor minutes given");
+  if (options.n_steps == 0 && options.minutes == 0.0)
+    return invalid_argument("training: neither steps nor minutes given");
   if (options.output.empty()) return invalid_argument("training: no file to write");
   if (!detail::dtype_info(options.type).can_encode) {
-    return invalid_argument("training: weights of type ", detail::dtype_info(options.type).name, " cannot be written");
+    return invalid_argument("training: weights of type ", detail::dtype_info(options.type).name,
+                            " cannot be written");
   }
   if (options.checkpoint.empty()) {
-    if (options.resume || options.checkpoint_every > 0) return invalid_argument("training: no checkpoint file given");
+    if (options.resume || options.checkpoint_every > 0)
+      return invalid_argument("training: no checkpoint file given");
     return {};
   }
   std::error_code failure;
@@ -61,7 +64,8 @@ Status check(const TrainingOptions& options) {
 
 Result<train::Dataset> open_dataset(const TrainingOptions& options, const Tokenizer& tokenizer,
                                     const std::shared_ptr<ThreadPool>& pool) {
-  ELMS_ASSIGN_OR_RETURN(const std::vector<train::DataSource> sources, train::parse_data_sources(options.data));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<train::DataSource> sources,
+                        train::parse_data_sources(options.data));
   train::DatasetOptions dataset;
   dataset.length = options.length;
   dataset.valid_fraction = options.valid_fraction;
@@ -81,22 +85,23 @@ Result<TrainingReport> train_model(const TrainingOptions& options) {
   }
   ELMS_ASSIGN_OR_RETURN(train::InitialModel model, train::open_initial_model(options));
   if (options.length > static_cast<std::size_t>(model.config.context_length)) {
-    return invalid_argument("training: rows of ", options.length, " tokens are longer than the model's context of ",
-                            model.config.context_length);
+    return invalid_argument("training: rows of ", options.length,
+                            " tokens are longer than the model's context of ", model.config.context_length);
   }
   ELMS_ASSIGN_OR_RETURN(const train::Dataset dataset, open_dataset(options, *model.tokenizer, pool));
   train::Recipe recipe = train::make_recipe(options, model.config, dataset);
   const train::StepShape shape{{options.batch_rows, options.length}, options.accumulate, options.clip_norm};
   const train::AdamWOptions adam{options.beta1, options.beta2, options.epsilon, options.weight_decay};
-  const auto memory = options.recompute_activations ? train::ActivationMemory::kRecompute : train::ActivationMemory::kKeepAll;
+  const auto memory =
+      options.recompute_activations ? train::ActivationMemory::kRecompute : train::ActivationMemory::kKeepAll;
   ELMS_ASSIGN_OR_RETURN(train::Trainer trainer,
-                        train::Trainer::create(train::ParameterLayout(model.config), std::move(model.params), shape, adam,
-                                               memory, pool));
+                        train::Trainer::create(train::ParameterLayout(model.config), std::move(model.params),
+                                               shape, adam, memory, pool));
   train::TrainingRun run(options, dataset, trainer, std::move(recipe));
   if (options.resume) ELMS_RETURN_IF_ERROR(run.resume());
   ELMS_RETURN_IF_ERROR(run.run());
-  ELMS_RETURN_IF_ERROR(
-      train::write_parameters(model.metadata, trainer.layout(), trainer.params(), options.type, options.output));
+  ELMS_RETURN_IF_ERROR(train::write_parameters(model.metadata, trainer.layout(), trainer.params(),
+                                               options.type, options.output));
   TrainingReport report = run.report();
   std::error_code failure;
   report.bytes_written = std::filesystem::file_size(options.output, failure);

@@ -47,13 +47,16 @@ KeptPart kept_part(const ParameterTensor& tensor, const ModelConfig& config, con
 /// fn(index in the part, index in the whole) for every parameter of the part.
 template <typename Fn>
 void for_each_kept(const ParameterLayout& whole, const UnitSelection& selection, const ParameterLayout& part, Fn&& fn) {
+  std::vector<std::size_t> columns;
   for (const ParameterTensor& tensor : part.tensors()) {
     const ParameterTensor* from = whole.find(tensor.name);
     if (from == nullptr) continue;  // recovery biases that only the part has
     const KeptPart kept = kept_part(tensor, whole.config(), selection);
+    columns.clear();
+    for (std::size_t c = 0; c < tensor.cols; ++c) columns.push_back(kept.cols.source(c));
     for (std::size_t r = 0; r < tensor.rows; ++r) {
       const std::size_t source_row = from->offset + kept.rows.source(r) * from->cols, row = tensor.offset + r * tensor.cols;
-      for (std::size_t c = 0; c < tensor.cols; ++c) fn(row + c, source_row + kept.cols.source(c));
+      for (std::size_t c = 0; c < tensor.cols; ++c) fn(row + c, source_row + columns[c]);
     }
   }
 }

@@ -43,7 +43,8 @@ class LineIterator final : public spm::SentenceIterator {
   bool done_ = false;
 };
 
-std::unordered_map<std::string, std::string> trainer_arguments(std::int32_t n_tokens, double character_coverage,
+std::unordered_map<std::string, std::string> trainer_arguments(std::int32_t n_tokens,
+                                                               double character_coverage,
                                                                std::size_t max_line_bytes) {
   return {
       {"model_type", "bpe"},
@@ -77,16 +78,16 @@ detail::TokenType type_of(const spm::SentencePieceProcessor& model, int id) {
   return model.IsUnused(id) ? TokenType::kUnused : TokenType::kNormal;
 }
 
-Result<SentencePieceModel> train(const NextLine& next, std::int32_t n_tokens, double character_coverage,
-                                 std::size_t max_line_bytes) {
+Result<SentencePieceModel> train_with_library(const NextLine& next, std::int32_t n_tokens,
+                                              double character_coverage, std::size_t max_line_bytes) {
   SentencePieceModel result;
   LineIterator lines(next);
   const auto arguments = trainer_arguments(n_tokens, character_coverage, max_line_bytes);
   const spm::util::Status trained = spm::SentencePieceTrainer::Train(arguments, &lines, &result.serialized);
   if (!lines.error().ok()) return lines.error();
   if (!trained.ok()) {
-    return detail::invalid_argument("SentencePiece makes no vocabulary of ", n_tokens, " tokens from these texts: ",
-                                    trained.error_message());
+    return detail::invalid_argument("SentencePiece makes no vocabulary of ", n_tokens,
+                                    " tokens from these texts: ", trained.error_message());
   }
   result.serialized.append(kAddDummyPrefix, sizeof kAddDummyPrefix);
   spm::SentencePieceProcessor model;
@@ -102,10 +103,10 @@ Result<SentencePieceModel> train(const NextLine& next, std::int32_t n_tokens, do
 
 }  // namespace
 
-Result<SentencePieceModel> train_sentencepiece(const NextLine& next, std::int32_t n_tokens, double character_coverage,
-                                               std::size_t max_line_bytes) {
+Result<SentencePieceModel> train_sentencepiece(const NextLine& next, std::int32_t n_tokens,
+                                               double character_coverage, std::size_t max_line_bytes) {
   try {
-    return train(next, n_tokens, character_coverage, max_line_bytes);
+    return train_with_library(next, n_tokens, character_coverage, max_line_bytes);
   } catch (const std::exception& exception) {
     return detail::error(StatusCode::kInternal, "SentencePiece: ", exception.what());
   }

@@ -14,8 +14,9 @@
 
 namespace elms::inline v0::offline {
 
-/// Lines of all text files, then of all JSONL files; long ones in several pieces. What begins a text (a paragraph, an
-/// example) begins with the space that a tokenizer will put there. One thread; the options must outlive it.
+/// Lines of all text files, then of all JSONL files; long ones in several pieces. What begins a text (a
+/// paragraph, an example) begins with the space that a tokenizer will put there. One thread; the options must
+/// outlive it.
 class TextPieces {
  public:
   /// No piece is longer.

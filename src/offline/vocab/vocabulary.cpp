@@ -15,7 +15,8 @@ constexpr std::int32_t kMinTokens = 3 + 256 + 1, kMaxTokens = 1 << 20;
 
 Status check(const VocabularyOptions& options) {
   if (options.n_tokens < kMinTokens || options.n_tokens > kMaxTokens) {
-    return invalid_argument("vocabulary: ", options.n_tokens, " tokens; expected ", kMinTokens, " to ", kMaxTokens);
+    return invalid_argument("vocabulary: ", options.n_tokens, " tokens; expected ", kMinTokens, " to ",
+                            kMaxTokens);
   }
   if (!(options.character_coverage >= 0.5 && options.character_coverage <= 1.0)) {
     return invalid_argument("vocabulary: a character coverage of ", options.character_coverage,
@@ -38,9 +39,10 @@ Status write(const SentencePieceModel& model, const std::string& output) {
 Result<TrainedVocabulary> train_vocabulary(const VocabularyOptions& options, const std::string& output) {
   ELMS_RETURN_IF_ERROR(check(options));
   ELMS_ASSIGN_OR_RETURN(TextPieces pieces, TextPieces::open(options));
-  ELMS_ASSIGN_OR_RETURN(SentencePieceModel model,
-                        train_sentencepiece([&](std::string& line) { return pieces.next(line); }, options.n_tokens,
-                                            options.character_coverage, TextPieces::kMaxPieceBytes));
+  ELMS_ASSIGN_OR_RETURN(
+      SentencePieceModel model,
+      train_sentencepiece([&](std::string& line) { return pieces.next(line); }, options.n_tokens,
+                          options.character_coverage, TextPieces::kMaxPieceBytes));
   ELMS_RETURN_IF_ERROR(write(model, output));
   return TrainedVocabulary{static_cast<std::int32_t>(model.pieces.texts.size()), pieces.text_bytes(),
                            std::move(model.serialized)};
