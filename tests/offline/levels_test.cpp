@@ -1,0 +1,210 @@
+// Taylor importance against finite differences, levels that were searched, and recipes side by side.
+#include <cmath>
+#include <numeric>
+
+#include "elms/detail/cost.hpp"
+#include "elms/detail/ladder.hpp"
+#include "elms/offline/compare.hpp"
+#include "offline/levels/divergence.hpp"
+#include "offline/levels/level_search.hpp"
+#include "offline/levels/memory_model.hpp"
+#include "offline/levels/windows.hpp"
+#include "offline/taylor.hpp"
+#include "offline/train/decoder.hpp"
+#include "test_model.hpp"
+
+using namespace elms_test;
+namespace offline = elms::offline;
+namespace train = elms::offline::train;
+
+namespace {
+
+std::vector<elms::TokenId> random_tokens(std::size_t n, std::uint32_t salt) {
+  auto rng = make_rng(salt);
+  std::vector<elms::TokenId> tokens;
+  for (std::size_t i = 0; i < n; ++i) tokens.push_back(static_cast<elms::TokenId>(3 + rng() % 300));
+  return tokens;
+}
+
+offline::MemoryModel memory_model(const std::string& name) {
+  auto source = elms::detail::ModelSource::open(write_model(small_shape(), elms::DType::kF32, name));
+  REQUIRE_OK(source);
+  auto model = offline::load_memory_model(**source);
+  REQUIRE_OK(model);
+  return std::move(*model);
+}
+
+/// One window in double: its summed loss and the gradient of that.
+struct DoubleRun {
+  DoubleRun(const offline::MemoryModel& model, const offline::TokenWindows& text)
+      : layout(model.layout),
+        windows(text),
+        params(model.params.data(), model.params.data() + model.params.size()),
+        gradients(params.size(), 0.0),
+        decoder(*train::TrainDecoder<double>::create(model.config(), {1, text.length})) {}
+
+  double loss() {
+    decoder.forward(*pool, layout, params.data(), windows.tokens);
+    return static_cast<double>(windows.n_predicted()) *
+           train::cross_entropy<double>(*pool, windows.targets, static_cast<std::size_t>(layout.config().n_vocab),
+                                        decoder.logits().data(), decoder.logits().data(), decoder.row_loss());
+  }
+  /// The loss's derivative by a gate on what columns [begin, begin + n) of a matrix read.
+  double gate_derivative(const std::string& matrix, std::size_t begin, std::size_t n) {
+    const train::ParameterTensor& tensor = *layout.find(matrix);
+    const std::vector<double> kept = params;
+    double losses[2];
+    constexpr double kStep = 1e-4;
+    for (int side = 0; side < 2; ++side) {
+      params = kept;
+      for (std::size_t r = 0; r < tensor.rows; ++r) {
+        for (std::size_t c = begin; c < begin + n; ++c) params[tensor.offset + r * tensor.cols + c] *= 1 + (2 * side - 1) * kStep;
+      }
+      losses[side] = loss();
+    }
+    params = kept;
+    return (losses[1] - losses[0]) / (2 * kStep);
+  }
+
+  const train::ParameterLayout& layout;
+  const offline::TokenWindows& windows;
+  std::vector<double> params, gradients;
+  train::TrainDecoder<double> decoder;
+  std::shared_ptr<elms::ThreadPool> pool = make_pool(1);
+};
+
+}  // namespace
+
+TEST_CASE("importance: taylor is the square of the loss's derivative by a gate on the unit", "[offline]") {
+  const offline::MemoryModel model = memory_model("taylor.gguf");
+  const offline::TokenWindows windows = offline::cut_windows(random_tokens(12, 71), elms::kNoToken, 12);
+  auto importance = offline::taylor_scores(*make_pool(2), model, windows, offline::ImportanceMethod::kTaylor);
+  REQUIRE_OK(importance);
+  DoubleRun run(model, windows);
+  const double n = static_cast<double>(windows.n_predicted());
+  for (const std::size_t layer : {0u, 2u}) {
+    const std::string blk = "blk." + std::to_string(layer);
+    for (const std::size_t unit : {0u, 5u, 191u}) {
+      const double g = run.gate_derivative(blk + ".ffn_down.weight", unit, 1);
+      CHECK(static_cast<double>(importance->ffn_units[layer][unit]) == Approx(g * g / n).epsilon(5e-3).margin(1e-9));
+    }
+    for (std::size_t head = 0; head < 4; ++head) {  // two groups of two
+      const double g = run.gate_derivative(blk + ".attn_output.weight", head * 32, 32);
+      CHECK(static_cast<double>(importance->heads[layer][head]) == Approx(g * g / n).epsilon(5e-3).margin(1e-9));
+    }
+  }
+}
+
+TEST_CASE("importance: taylor-weights adds |w dL/dw| of a query head's own weights only", "[offline]") {
+  const offline::MemoryModel model = memory_model("taylor_weights.gguf");
+  const offline::TokenWindows windows = offline::cut_windows(random_tokens(12, 72), elms::kNoToken, 12);
+  auto importance = offline::taylor_scores(*make_pool(1), model, windows, offline::ImportanceMethod::kTaylorWeights);
+  REQUIRE_OK(importance);
+  DoubleRun run(model, windows);
+  run.loss();  // logits now hold the gradient of the mean
+  run.decoder.backward(*run.pool, run.layout, run.params.data(), windows.tokens, run.gradients.data());
+  const auto sum = [&](const std::string& name, bool rows, std::size_t begin, std::size_t n) {
+    const train::ParameterTensor& tensor = *run.layout.find(name);
+    double total = 0;
+    for (std::size_t r = 0; r < tensor.rows; ++r) {
+      for (std::size_t c = 0; c < tensor.cols; ++c) {
+        const std::size_t unit = rows ? r : c, at = tensor.offset + r * tensor.cols + c;
+        if (unit >= begin && unit < begin + n) total += std::abs(run.params[at] * run.gradients[at]);
+      }
+    }
+    return total;
+  };
+  for (std::size_t head = 0; head < 4; ++head) {
+    CHECK(static_cast<double>(importance->heads[1][head]) ==
+          Approx(sum("blk.1.attn_q.weight", true, head * 32, 32) + sum("blk.1.attn_output.weight", false, head * 32, 32))
+              .epsilon(1e-3));
+  }
+  CHECK(static_cast<double>(importance->ffn_units[1][9]) ==
+        Approx(sum("blk.1.ffn_gate.weight", true, 9, 1) + sum("blk.1.ffn_up.weight", true, 9, 1) +
+               sum("blk.1.ffn_down.weight", false, 9, 1))
+            .epsilon(1e-3));
+}
+
+TEST_CASE("levels: searched ones are nested, legal, within their cost, and no worse than uniform ones", "[offline]") {
+  const offline::MemoryModel model = memory_model("search.gguf");
+  const elms::ModelConfig& config = model.config();
+  const offline::TokenWindows windows = offline::cut_windows(random_tokens(32, 73), elms::kNoToken, 16);
+  auto importance = offline::taylor_scores(*make_pool(2), model, windows, offline::ImportanceMethod::kTaylor);
+  REQUIRE_OK(importance);
+  const elms::detail::SliceRules rules = elms::detail::slice_rules(config, false);
+  const offline::UnitOrder order = offline::order_units(config, *importance, rules.cut_heads);
+  auto ordered = offline::with_order(model, order);
+  REQUIRE_OK(ordered);
+  const elms::detail::LayerTypes types{elms::DType::kF32, elms::DType::kF32, elms::DType::kF32, elms::DType::kF32,
+                                       elms::DType::kF32, elms::DType::kF32, elms::DType::kF32};
+  const elms::detail::CostModel cost(config, {config.layers.size(), types}, elms::DType::kF32, elms::DType::kF32);
+  const std::vector<double> targets = {0.6, 0.75, 0.9, 1.0};
+  const auto search = [&](std::size_t n_threads) {
+    const auto pool = make_pool(n_threads);
+    auto meter = offline::DivergenceMeter::create(*pool, *ordered, windows);
+    REQUIRE_OK(meter);
+    offline::LevelSearchOptions options;
+    options.measurements_per_level = 4;
+    auto levels = offline::searched_levels(cost, config, targets, rules, offline::reordered(*importance, order), *meter, options);
+    REQUIRE_OK(levels);
+    return std::move(*levels);
+  };
+  const std::vector<elms::Level> levels = search(1), again = search(3);
+  REQUIRE(levels.size() == again.size());
+  REQUIRE(levels.size() == targets.size());
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    CHECK(levels[i].layers == again[i].layers);
+    for (std::size_t layer = 0; layer < config.layers.size(); ++layer) {
+      CHECK(elms::detail::check_slice(config.layers[layer], levels[i].layers[layer], rules).ok());
+      if (i == 0) continue;
+      CHECK(levels[i - 1].layers[layer].ff <= levels[i].layers[layer].ff);
+      CHECK(levels[i - 1].layers[layer].q_heads <= levels[i].layers[layer].q_heads);
+    }
+    if (i > 0) CHECK(levels[i - 1].cost_share < levels[i].cost_share);
+  }
+  CHECK(levels.back().layers == config.layers);
+
+  const elms::Level& cut = levels[levels.size() - 2];  // the widest that is cut: nothing but its cost bounds it
+  REQUIRE(cut.cost_share <= 0.9);
+  const auto pool = make_pool(1);
+  auto meter = offline::DivergenceMeter::create(*pool, *ordered, windows);
+  REQUIRE_OK(meter);
+  const std::vector<elms::Level> uniform = elms::detail::uniform_levels(cost, config, targets, rules);
+  CHECK(meter->measure(cut.layers) <= meter->measure(uniform[uniform.size() - 2].layers) + 1e-6);
+  CHECK(std::abs(meter->measure(config.layers)) < 1e-9);
+}
+
+TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline]") {
+  elms::offline::SynthShape shape = small_shape();
+  shape.d_ff = 96;
+  const std::string path = write_model(shape, elms::DType::kF32, "compare.gguf");
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "word" + std::to_string(i * 37 % 61) + (i % 7 == 6 ? ".\n" : " ");
+  offline::CompareOptions options;
+  options.cost_targets = {0.7};
+  options.calibration.max_tokens = 64;
+  options.calibration.window_tokens = 32;
+  options.search_tokens = 32;
+  options.max_tokens = 64;
+  options.window_tokens = 32;
+  options.kl_tokens = 32;
+  options.prompts = 1;
+  const offline::TaskItem item{"tiny", "Request: a\nFunction:", {" yes", " no"}, 0, "", std::nullopt};
+  auto results = offline::compare_recipes(path, text, text, {{"tiny", {item}}}, options);
+  REQUIRE_OK(results);
+  REQUIRE(results->size() >= 1 + 5);  // layer dropping may have no model at this cost
+  CHECK(results->front().recipe == "full");
+  CHECK(std::abs(results->front().quality.divergence) < 1e-9);
+  for (const offline::CompareResult& result : *results) {
+    INFO(result.recipe);
+    CHECK(result.quality.perplexity > 1.0);
+    CHECK(std::isfinite(result.quality.perplexity));
+    CHECK(result.quality.accuracy.count("tiny") == 1);
+    if (result.recipe == "full") continue;
+    CHECK(result.cost_share <= 0.7);
+    CHECK(result.quality.divergence > 0.0);
+  }
+  CHECK(offline::compare_recipes(path, "", text, {}, options).error().code() == elms::StatusCode::kInvalidArgument);
+  options.progress = [](const offline::Progress&) { return elms::Flow::kStop; };
+  CHECK(offline::compare_recipes(path, text, text, {}, options).error().code() == elms::StatusCode::kCancelled);
+}
