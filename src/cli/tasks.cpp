@@ -34,13 +34,13 @@ const std::map<std::string, offline::TaskSource>& sources() {
 }
 
 /// What the file holds, in numbers.
-struct Summary {
+struct TaskFigures {
   std::size_t functions = 0, seen = 0;
   double prompt_bytes = 0.0, choices = 0.0;
 };
 
-Summary summarise(const std::vector<offline::TaskItem>& items) {
-  Summary summary;
+TaskFigures figures_of(const std::vector<offline::TaskItem>& items) {
+  TaskFigures summary;
   std::set<std::string> functions;
   for (const offline::TaskItem& item : items) {
     functions.insert(item.function);
@@ -62,7 +62,7 @@ elms::Status make(const TasksArguments& arguments) {
   }();
   if (!set.has_value()) return set.error();
   ELMS_RETURN_IF_ERROR(offline::write_tasks(set->items, arguments.output));
-  const Summary summary = summarise(set->items);
+  const TaskFigures summary = figures_of(set->items);
   const char* source = offline::to_string(arguments.options.source);
   if (arguments.json) {
     print_json({{"output", arguments.output},
