@@ -22,7 +22,7 @@ build() {
 choose_model() {
   model=$root/examples/models/elms-mini.gguf
   if [[ -f $model ]]; then
-    # A request among described functions: the model has to read the list. See examples/models/README.md.
+    # A request among described functions: the model has to read the list. See examples/models/TASKS.md.
     prompt="Choose the function that fits the request.
 get_weather: tell the forecast for a place
 set_alarm: set a clock to ring at a time

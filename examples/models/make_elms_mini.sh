@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes elms-mini from the texts and tasks below ../shared/data: its data, its vocabulary, the model. See README.md here.
+# Makes elms-mini from the texts and tasks below ../shared/data: its data, its vocabulary, the model. See TASKS.md here.
 # usage: make_elms_mini.sh WORK_DIR [MINUTES]      (default: 60 minutes of training; a run that was cut off goes on)
 set -euo pipefail
 
@@ -9,7 +9,7 @@ elms=${ELMS:-$root/build/release/src/cli/elms}
 work=${1:?usage: make_elms_mini.sh WORK_DIR [MINUTES]}
 minutes=${2:-60}
 data=$work/data
-shape='{"architecture":"llama","d_model":256,"n_layers":8,"n_heads":8,"n_kv_heads":2,"head_dim":32,"d_ff":768,"n_vocab":4096,"context_length":1024,"tied_head":true}'
+shape='{"d_model":256,"n_layers":8,"n_heads":8,"n_kv_heads":2,"head_dim":32,"d_ff":768,"context_length":1024,"tied_head":true}'
 
 # Where the files of a task set are.
 source_of() {
@@ -58,3 +58,12 @@ make_vocabulary() {
 
 [[ -f $data/arguments.jsonl ]] || make_data
 [[ -f $work/vocab.gguf ]] || make_vocabulary
+
+# Every token of a prompt is learnt too: with completions alone the few targets of a row of tasks would drown among those of
+# a row of text.
+resume=()
+[[ ! -f $work/run.ckpt.gguf ]] || resume=(--resume)
+"$elms" train --vocab "$work/vocab.gguf" --shape "$shape" --name elms-mini \
+  --data "$data/stories.train.txt:2,$data/wiki.train.txt:1,$data/tasks.jsonl:6:loss=all,$data/arguments.jsonl:1:loss=all" \
+  --length 512 --batch-rows 8 --lr 2.5e-3 --minutes "$minutes" --checkpoint "$work/run.ckpt.gguf" --checkpoint-every 100 \
+  "${resume[@]}" --type q8_0 --plot "$work/loss.svg" -o "$work/elms-mini.gguf"
