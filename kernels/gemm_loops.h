@@ -4,8 +4,10 @@
  *
  * Kernel gives kMr, kNr, kLhsBlockBytes (of one row and one block of k) and
  *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kNr)
- * and where panels may lie in groups (of 2, 4 or 8): kBlockBytes (of one block of a panel) and
- *   template <int kPanels> static void gemv(args, panel, column)   the only row x outputs of one panel, or a whole group
+ * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kSideBySide (panels that lie one by
+ * one and are read together: as many as leave registers free) and
+ *   template <int kPanels, bool kIsGroup> static void gemv(args, panel, column)   the only row x outputs of one panel,
+ *                                                                      a whole group, or neighbours one behind the other
  */
 #ifndef ELMS_KERNELS_GEMM_LOOPS_H_
 #define ELMS_KERNELS_GEMM_LOOPS_H_
@@ -33,27 +35,33 @@ inline size_t block_stride(const elms_gemm_args* args, size_t block_bytes) {
   return args->panel_group > 1 ? static_cast<size_t>(args->panel_group) * block_bytes : block_bytes;
 }
 
-template <typename Kernel, int kGroup>
-void gemv_by_groups(const elms_gemm_args* args) {
+/// kPanels at a time, and those that are left one by one.
+template <typename Kernel, int kPanels, bool kIsGroup>
+void gemv_together(const elms_gemm_args* args) {
   int32_t column = 0;
-  for (; kGroup > 1 && column + kGroup * Kernel::kNr <= args->n; column += kGroup * Kernel::kNr) {
-    Kernel::template gemv<kGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
+  for (; kPanels > 1 && column + kPanels * Kernel::kNr <= args->n; column += kPanels * Kernel::kNr) {
+    Kernel::template gemv<kPanels, kIsGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
   }
   for (; column < args->n; column += Kernel::kNr) {
-    Kernel::template gemv<1>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
+    Kernel::template gemv<1, kIsGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
   }
 }
 
 /// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines ahead made
-/// this slower. The panels of a group are computed together, since their blocks alternate.
+/// this slower. The panels of a group are computed together, since their blocks alternate. Where panels lie one by one a
+/// cut k ends the run with every panel, and it takes the hardware a while to foresee the next: several are read side by
+/// side, so that these starts overlap.
 template <typename Kernel>
 void gemv_by_panels(const elms_gemm_args* args) {
+  const size_t used_bytes = static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * Kernel::kBlockBytes;
   switch (args->panel_group) {
-    case 2: return gemv_by_groups<Kernel, 2>(args);
-    case 4: return gemv_by_groups<Kernel, 4>(args);
-    case 8: return gemv_by_groups<Kernel, 8>(args);
-    default: return gemv_by_groups<Kernel, 1>(args);
+    case 2: return gemv_together<Kernel, 2, true>(args);
+    case 4: return gemv_together<Kernel, 4, true>(args);
+    case 8: return gemv_together<Kernel, 8, true>(args);
+    default: break;
   }
+  if (used_bytes == args->panel_stride_bytes) return gemv_together<Kernel, 1, false>(args);
+  gemv_together<Kernel, Kernel::kSideBySide, false>(args);
 }
 
 template <typename Kernel>

@@ -59,20 +59,27 @@ void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column,
   for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
 }
 
-/// One row x one panel, or x a whole group.
-template <typename Weights, int kPanels>
+/// One row x kPanels panels: a whole group, or neighbours one behind the other.
+template <typename Weights, int kPanels, bool kIsGroup>
 void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
   using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs);
   const size_t stride = block_stride(args, sizeof(Block));
+  const size_t distance = kIsGroup ? sizeof(Block) : args->panel_stride_bytes;
+  const uint8_t* panels[kPanels];
   Sums sums[kPanels];
-  for (int p = 0; p < kPanels; ++p) sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (int32_t b = 0; b < n_blocks; ++b, panel += stride) {
-    const Block* blocks = reinterpret_cast<const Block*>(panel);
+  for (int p = 0; p < kPanels; ++p) {
+    panels[p] = panel + static_cast<size_t>(p) * distance;
+    sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  }
+  for (int32_t b = 0; b < n_blocks; ++b) {
+#pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
-      const Sums scales = {widen_scales(blocks[p].scale), widen_scales(blocks[p].scale + 8)};
-      add_block(&sums[p], Weights::dot_row(blocks[p], lhs + b), scales, lhs[b].scale);
+      const Block& block = *reinterpret_cast<const Block*>(panels[p]);
+      const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
+      add_block(&sums[p], Weights::dot_row(block, lhs + b), scales, lhs[b].scale);
+      panels[p] += stride;
     }
   }
   for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
@@ -84,14 +91,15 @@ struct Kernel {
   static constexpr int32_t kNr = ::kNr;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
+  static constexpr int kSideBySide = 4;
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     gemm_tile<Weights>(args, panel, column, row, n_rows);
   }
-  template <int kPanels>
+  template <int kPanels, bool kIsGroup>
   static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
-    gemv_panels<Weights, kPanels>(args, panel, column);
+    gemv_panels<Weights, kPanels, kIsGroup>(args, panel, column);
   }
 };
 

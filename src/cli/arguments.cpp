@@ -84,6 +84,33 @@ Result<int> resolve(const WidthChoice& choice, std::span<const elms::Level> leve
   return choice.width.has_value() ? elms::level_for_width(levels, *choice.width) : last;
 }
 
+void add_balance(CLI::App& command, const std::string& name, std::string& balance) {
+  command.add_option(name, balance, "What counts the same in the loss: tokens, or rows, so that few completions weigh as much as a text")
+      ->check(CLI::IsMember({"tokens", "rows"}))
+      ->option_text("tokens|rows [tokens]");
+}
+
+elms::offline::LossBalance loss_balance_named(const std::string& name) {
+  return name == "rows" ? elms::offline::LossBalance::kRows : elms::offline::LossBalance::kTokens;
+}
+
+void add_recovery(CLI::App& command, RecoveryArguments& arguments) {
+  elms::offline::RecoveryOptions& options = arguments.options;
+  command.add_option("--recover-data", options.data, "What recovery learns from: files and their weights")
+      ->option_text("FILE:WEIGHT,...");
+  command.add_option("--recover-steps", options.n_steps, "Batches that it learns from")->option_text("N");
+  command.add_option("--recover-rank", options.rank, "Rank of low-rank updates")->check(CLI::Range(1, 1024))->option_text("R [8]");
+  command.add_option("--recover-rows", options.batch_rows, "Rows of a batch")->check(CLI::Range(1, 1 << 16))->option_text("N [8]");
+  command.add_option("--recover-length", options.length, "Tokens of a row")->check(CLI::Range(2, 1 << 20))->option_text("N [256]");
+  add_balance(command, "--recover-balance", arguments.balance);
+}
+
+elms::offline::RecoveryOptions recovery_options(const RecoveryArguments& arguments) {
+  elms::offline::RecoveryOptions options = arguments.options;
+  options.balance = loss_balance_named(arguments.balance);
+  return options;
+}
+
 elms::DType type_named(const std::string& name) { return elms::detail::parse_dtype(name).value_or(elms::DType::kF32); }
 
 Result<std::string> read_text(const std::string& path) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "elms/elastic_model.hpp"
+#include "elms/offline/recovery.hpp"
+#include "elms/offline/training.hpp"
 #include "elms/status.hpp"
 #include "elms/thread_pool.hpp"
 #include "elms/types.hpp"
@@ -40,6 +42,20 @@ struct WidthChoice {
 void add_width_choice(CLI::App& command, WidthChoice& choice);
 /// The level that was chosen; the full model where nothing was. kNotFound where there is no such level.
 elms::Result<int> resolve(const WidthChoice& choice, std::span<const elms::Level> levels);
+
+/// What counts the same in a loss: "tokens" or "rows".
+void add_balance(CLI::App& command, const std::string& name, std::string& balance);
+/// A name that add_balance() let through.
+elms::offline::LossBalance loss_balance_named(const std::string& name);
+
+/// Recovery as part of another command: --recover-data, --recover-steps and so on.
+struct RecoveryArguments {
+  elms::offline::RecoveryOptions options;
+  std::string balance = "tokens";
+};
+void add_recovery(CLI::App& command, RecoveryArguments& arguments);
+/// What was asked for.
+elms::offline::RecoveryOptions recovery_options(const RecoveryArguments& arguments);
 
 /// A type that add_type() let through.
 elms::DType type_named(const std::string& name);

@@ -17,6 +17,7 @@ namespace offline = elms::offline;
 struct CompareArguments {
   std::string model, text, calibration, type, html, plot;
   std::vector<std::string> tasks;
+  RecoveryArguments recovery;
   offline::CompareOptions options;
   std::vector<double> levels;
   std::size_t threads = 0;
@@ -27,6 +28,7 @@ elms::Status compare(const CompareArguments& arguments) {
   offline::CompareOptions options = arguments.options;
   if (!arguments.levels.empty()) options.cost_targets = arguments.levels;
   if (!arguments.type.empty()) options.type = type_named(arguments.type);
+  if (arguments.recovery.options.n_steps > 0) options.recovery = recovery_options(arguments.recovery);
   ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
   ELMS_ASSIGN_OR_RETURN(const std::string text, read_text(arguments.text));
   ELMS_ASSIGN_OR_RETURN(const std::string calibration, read_text(arguments.calibration));
@@ -69,12 +71,21 @@ void add_eval_compare(CLI::App& eval, Action& action) {
   command.add_option("--calib-tokens", options.calibration.max_tokens, "Tokens of the calibration text")->check(CLI::Range(2, 1 << 30))->option_text("N [16384]");
   command.add_option("--window", options.window_tokens, "Tokens that see each other")->check(CLI::Range(2, 1 << 20))->option_text("N [256]");
   command.add_option("--max-lines", options.max_items, "Lines of every task, evenly spread")->check(CLI::Range(1, 1 << 30))->option_text("N");
+  add_recovery(command, arguments->recovery);
   command.add_option("--html", arguments->html, "Write a report of one page that needs nothing else")->option_text("FILE");
   command.add_option("--plot", arguments->plot, "Write perplexity against cost as SVG")->option_text("FILE");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
-  command.footer("Example:\n  elms eval compare assistant.gguf --text held-out.txt --calib wiki.txt --task snips.jsonl --html report.html");
-  bind(command, arguments, compare, action);
+  command.footer(
+      "Example:\n  elms eval compare assistant.gguf --text held-out.txt --calib wiki.txt --task snips.jsonl --html report.html\n"
+      "With --recover-data and --recover-steps every smaller model is judged once more after low-rank recovery.");
+  command.callback([arguments, &action] {
+    const offline::RecoveryOptions& recovery = arguments->recovery.options;
+    if (recovery.data.empty() != (recovery.n_steps == 0)) {
+      throw CLI::ValidationError("--recover-data", "goes with --recover-steps");
+    }
+    action = [arguments] { return compare(*arguments); };
+  });
 }
 
 }  // namespace elms_cli

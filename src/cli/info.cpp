@@ -1,10 +1,12 @@
 // elms info: what a checkpoint is, without loading its weights.
+#include <filesystem>
 #include <map>
 #include <string>
 
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
+#include "cli/importance_report.hpp"
 #include "cli/level_report.hpp"
 #include "elms/detail/level_table.hpp"
 
@@ -15,8 +17,9 @@ using elms::detail::ModelSource;
 using elms::detail::SourceTensor;
 
 struct InfoOptions {
-  std::string model;
+  std::string model, plot;
   bool tensors = false;
+  bool importance = false;
   bool json = false;
 };
 
@@ -137,9 +140,17 @@ void print_tensors(const ModelSource& source) {
 elms::Status info(const InfoOptions& options) {
   ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelSource> source, ModelSource::open(options.model));
   ELMS_ASSIGN_OR_RETURN(const elms::detail::LevelTable table, elms::detail::load_levels(*source, false));
+  const bool importance = options.importance || !options.plot.empty();
+  const elms::detail::ElasticMetadata elastic = table.elastic.value_or(elms::detail::ElasticMetadata());
+  if (importance) ELMS_RETURN_IF_ERROR(check_importance(source->config(), elastic));
+  if (!options.plot.empty()) {
+    const std::string name = std::filesystem::path(options.model).filename().string();
+    ELMS_RETURN_IF_ERROR(write_svg(importance_plot(source->config(), elastic, name), options.plot));
+  }
   const Summary summary = summarise(*source);
   if (!options.json) {
     print_text(*source, table, summary);
+    if (options.importance) print_importance(source->config(), elastic);
     if (options.tensors) print_tensors(*source);
     return {};
   }
@@ -155,6 +166,7 @@ elms::Status info(const InfoOptions& options) {
                {"elastic", elastic_json(table)},
                {"levels", levels_json(table.levels)}};
   if (options.tensors) json["tensors"] = tensors_json(*source);
+  if (options.importance) json["importance"] = importance_json(config, elastic);
   print_json(json);
   return {};
 }
@@ -166,6 +178,8 @@ void add_info(CLI::App& app, Action& action) {
   CLI::App& command = *app.add_subcommand("info", "Show what a model file holds: shape, types, levels, tokenizer");
   add_model(command, options->model);
   command.add_flag("--tensors", options->tensors, "List every tensor too");
+  command.add_flag("--importance", options->importance, "Show how much the units of an elastic model matter");
+  command.add_option("--plot", options->plot, "Draw that by layer")->option_text("FILE.svg");
   add_json(command, options->json);
   command.footer("Example:\n  elms info assistant.elastic.gguf");
   bind(command, options, info, action);

@@ -48,4 +48,31 @@ void print_levels(std::span<const elms::Level> levels) {
   table.print();
 }
 
+Json recovery_json(const elms::offline::RecoveryReport& report) {
+  Json levels = Json::array();
+  for (const elms::offline::LevelRecovery& level : report.levels) {
+    levels.push_back({{"level", level.level},
+                      {"cost_share", level.cost_share},
+                      {"kl_before", level.kl_before},
+                      {"kl_after", level.kl_after},
+                      {"loss_before", level.loss_before},
+                      {"loss_after", level.loss_after},
+                      {"adapter", level.adapter}});
+  }
+  return {{"steps", report.n_steps},
+          {"tokens", report.n_tokens},
+          {"valid_tokens", report.valid_tokens},
+          {"adapter_bytes", report.adapter_bytes},
+          {"levels", std::move(levels)}};
+}
+
+void print_recovery(const elms::offline::RecoveryReport& report) {
+  Table table({"level", "cost", "KL before", "KL after", "loss before", "loss after"});
+  for (const elms::offline::LevelRecovery& level : report.levels) {
+    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4), fixed(level.kl_after, 4),
+               fixed(level.loss_before, 4), fixed(level.loss_after, 4)});
+  }
+  table.print();
+}
+
 }  // namespace elms_cli

@@ -7,6 +7,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
+#include "cli/level_report.hpp"
 #include "elms/offline/recovery.hpp"
 
 namespace elms_cli {
@@ -16,7 +17,7 @@ namespace offline = elms::offline;
 
 struct RecoverArguments {
   std::string input, output;
-  std::string method = "lora", bias_reference = "block";
+  std::string method = "lora", bias_reference = "block", balance = "tokens";
   offline::RecoveryOptions options;
   bool no_ffn_bias = false, no_attention_bias = false;
   std::size_t threads = 0;
@@ -29,26 +30,13 @@ struct Spent {
 
 void print_report(const RecoverArguments& arguments, const offline::RecoveryReport& report, const Spent& spent) {
   if (arguments.json) {
-    Json levels = Json::array();
-    for (const offline::LevelRecovery& level : report.levels) {
-      levels.push_back({{"level", level.level},
-                        {"cost_share", level.cost_share},
-                        {"kl_before", level.kl_before},
-                        {"kl_after", level.kl_after},
-                        {"loss_before", level.loss_before},
-                        {"loss_after", level.loss_after},
-                        {"adapter", level.adapter}});
-    }
-    print_json({{"input", arguments.input},
-                {"output", arguments.output},
-                {"method", arguments.method},
-                {"steps", report.n_steps},
-                {"tokens", report.n_tokens},
-                {"valid_tokens", report.valid_tokens},
-                {"adapter_bytes", report.adapter_bytes},
-                {"seconds", spent.seconds},
-                {"cpu_seconds", spent.cpu_seconds},
-                {"levels", levels}});
+    Json json = {{"input", arguments.input},
+                 {"output", arguments.output},
+                 {"method", arguments.method},
+                 {"seconds", spent.seconds},
+                 {"cpu_seconds", spent.cpu_seconds}};
+    json.update(recovery_json(report));
+    print_json(json);
     return;
   }
   std::printf("%s: %zu levels recovered by %s", arguments.output.c_str(), report.levels.size(), arguments.method.c_str());
@@ -58,12 +46,7 @@ void print_report(const RecoverArguments& arguments, const offline::RecoveryRepo
   }
   if (report.adapter_bytes > 0) std::printf(", adapters of %s", readable_bytes(report.adapter_bytes).c_str());
   std::printf(", %.1f s, %.1f CPU-seconds\n\n", spent.seconds, spent.cpu_seconds);
-  Table table({"level", "cost", "KL before", "KL after", "loss before", "loss after"});
-  for (const offline::LevelRecovery& level : report.levels) {
-    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4), fixed(level.kl_after, 4),
-               fixed(level.loss_before, 4), fixed(level.loss_after, 4)});
-  }
-  table.print();
+  print_recovery(report);
 }
 
 elms::Status recover(const RecoverArguments& arguments) {
@@ -71,6 +54,7 @@ elms::Status recover(const RecoverArguments& arguments) {
   options.method = offline::parse_recovery_method(arguments.method).value_or(options.method);
   options.bias_reference =
       arguments.bias_reference == "model" ? offline::BiasReference::kFullModel : offline::BiasReference::kFullBlock;
+  options.balance = loss_balance_named(arguments.balance);
   options.attention_bias = !arguments.no_attention_bias;
   options.ffn_bias = !arguments.no_ffn_bias;
   ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
@@ -137,8 +121,17 @@ void add_run_options(CLI::App& command, RecoverArguments& arguments) {
   command.add_option("--lr", options.learning_rate, "Peak of the learning rate (default: 2e-3 for lora, 3e-4 for nested)")
       ->check(CLI::PositiveNumber)
       ->option_text("RATE");
+  CLI::Option* checkpoint = command
+                                .add_option("--checkpoint", options.checkpoint,
+                                            "File to go on from; also written on Ctrl-C, removed at the end")
+                                ->option_text("FILE");
+  command.add_option("--checkpoint-every", options.checkpoint_every, "Steps between checkpoints")
+      ->needs(checkpoint)
+      ->option_text("N");
+  command.add_flag("--resume", options.resume, "Go on from the checkpoint")->needs(checkpoint);
   command.add_option("--length", options.length, "Tokens of a row")->check(CLI::Range(2, 1 << 20))->option_text("N [256]");
   command.add_option("--batch-rows", options.batch_rows, "Rows of a batch")->check(CLI::Range(1, 1 << 16))->option_text("N [8]");
+  add_balance(command, "--balance", arguments.balance);
   command.add_option("--seed", options.seed, "Of the order of the data and the first updates")->option_text("N [1]");
 }
 

@@ -20,7 +20,7 @@ namespace offline = elms::offline;
 
 struct TrainArguments {
   offline::TrainingOptions options;
-  std::string shape, type = "f16", plot;
+  std::string shape, type = "f16", plot, balance = "tokens";
   std::size_t threads = 0;
   bool json = false;
 };
@@ -146,6 +146,7 @@ elms::Result<offline::SynthShape> read_new_shape(const std::string& text, const 
 elms::Status train(const TrainArguments& arguments) {
   offline::TrainingOptions options = arguments.options;
   options.type = type_named(arguments.type);
+  options.balance = loss_balance_named(arguments.balance);
   ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
   if (!options.vocabulary.empty()) {
     ELMS_ASSIGN_OR_RETURN(options.shape, read_new_shape(arguments.shape, options.vocabulary));
@@ -190,7 +191,7 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
   offline::TrainingOptions& options = arguments.options;
   command
       .add_option("--data", options.data,
-                  "Texts and .jsonl files with their weights; after a path also :loss=all, :split=file")
+                  "Texts and .jsonl files with their weights; after a path also :loss=all, :loss=answers, :split=file")
       ->required()
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--init", options.init_model, "Model to train further")->option_text("MODEL");
@@ -222,6 +223,7 @@ void add_run_options(CLI::App& command, TrainArguments& arguments) {
   command.add_option("--accumulate", options.accumulate, "Batches of a step")
       ->check(CLI::Range(1, 65536))
       ->option_text("N [1]");
+  add_balance(command, "--balance", arguments.balance);
   command.add_flag("--recompute", options.recompute_activations, "Use less memory and more time");
   command.add_option("--lr", options.learning_rate, "Learning rate at its peak")
       ->check(CLI::Range(0.0, 10.0))

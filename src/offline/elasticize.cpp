@@ -1,15 +1,21 @@
 #include "elms/offline/elasticize.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "elms/detail/error.hpp"
 #include "elms/detail/elastic_metadata.hpp"
+#include "elms/detail/level_table.hpp"
 #include "elms/detail/model_weights.hpp"
 #include "offline/allocation.hpp"
-#include "offline/levels/level_search.hpp"
+#include "offline/levels/order_choice.hpp"
+#include "offline/measure_importance.hpp"
 #include "offline/output_types.hpp"
+#include "offline/recovery/recovery_data.hpp"
 #include "offline/tensor_names.hpp"
 #include "offline/tensor_rewriter.hpp"
 #include "offline/unit_order.hpp"
@@ -48,60 +54,43 @@ void plan_order(const ModelConfig& config, const UnitOrder& order, TensorPlan& p
 /// Token ids of as much text as calibration reads; none where nothing needs them.
 Result<std::vector<TokenId>> calibration_tokens(const detail::ModelSource& source, std::string_view text,
                                                 const ElasticizeOptions& options) {
-  if (options.importance == ImportanceMethod::kMagnitude && options.allocation != Allocation::kSearch) {
-    return std::vector<TokenId>();
-  }
+  const bool needed = options.allocation == Allocation::kSearch ||
+                      std::any_of(options.importance.begin(), options.importance.end(),
+                                  [](ImportanceMethod method) { return method != ImportanceMethod::kMagnitude; });
+  if (!needed) return std::vector<TokenId>();
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source.open_tokenizer());
   return first_tokens(*tokenizer, text, static_cast<std::size_t>(std::max(0, options.calibration.max_tokens)));
 }
 
-Result<Importance> measure_importance(const std::string& input, const detail::ModelSource& source,
-                                      std::span<const TokenId> tokens, const ElasticizeOptions& options,
-                                      const std::shared_ptr<ThreadPool>& pool) {
-  switch (options.importance) {
-    case ImportanceMethod::kMagnitude: return magnitude_importance(source, options.progress);
-    case ImportanceMethod::kTaylor:
-    case ImportanceMethod::kTaylorWeights:
-      return taylor_importance(source, tokens, options.importance, *pool, options.calibration, options.progress);
-    case ImportanceMethod::kFlap: break;
-  }
-  OpenOptions open_options;
-  open_options.pool = pool;
-  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const ElasticModel> model, ElasticModel::open(input, open_options));
-  return flap_importance(model, tokens, options.calibration, options.progress);
-}
-
-/// What the levels of a file with these types, rules and order of units are chosen from.
-struct LevelInputs {
+/// What levels are chosen from, in the types of the file to be written.
+struct Ingredients {
+  const detail::ModelSource& source;
   const detail::CostModel& cost;
   const detail::SliceRules& rules;
-  const UnitOrder& order;
-  const Importance& importance;  ///< in the new order
+  std::span<const double> targets;
   std::span<const TokenId> tokens;
 };
 
-Result<std::vector<Level>> search_levels(const detail::ModelSource& source, const LevelInputs& inputs,
-                                         std::span<const double> targets, const ElasticizeOptions& options, ThreadPool& pool) {
-  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source.open_tokenizer());
+Result<OrderedLevels> search_levels(const Ingredients& from, std::vector<Importance> candidates,
+                                    const ElasticizeOptions& options, ThreadPool& pool) {
+  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, from.source.open_tokenizer());
   const auto window = static_cast<std::size_t>(std::max(0, options.calibration.window_tokens));
-  const std::size_t n_tokens = std::min(inputs.tokens.size(), static_cast<std::size_t>(std::max(2, options.search_tokens)));
-  ELMS_ASSIGN_OR_RETURN(MemoryModel model, load_memory_model(source));
-  ELMS_ASSIGN_OR_RETURN(model, with_order(model, inputs.order));
-  ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, DivergenceMeter::create(pool, model, cut_windows(inputs.tokens.first(n_tokens), tokenizer->bos(), window)));
-  LevelSearchOptions search;
-  search.progress = options.progress;
-  return searched_levels(inputs.cost, source.config(), targets, inputs.rules, inputs.importance, meter, search);
+  const std::size_t n_tokens = std::min(from.tokens.size(), static_cast<std::size_t>(std::max(2, options.search_tokens)));
+  const TokenWindows windows = cut_windows(from.tokens.first(n_tokens), tokenizer->bos(), window);
+  ELMS_ASSIGN_OR_RETURN(const MemoryModel model, load_memory_model(from.source));
+  return best_order({model, from.cost, from.rules, from.targets, windows, pool, options.progress}, std::move(candidates));
 }
 
-Result<std::vector<Level>> choose_levels(const detail::ModelSource& source, const LevelInputs& inputs,
-                                         const ElasticizeOptions& options, ThreadPool& pool) {
-  const std::vector<double> targets = options.cost_targets.empty() ? detail::default_cost_targets() : options.cost_targets;
-  switch (options.allocation) {
-    case Allocation::kSearch: return search_levels(source, inputs, targets, options, pool);
-    case Allocation::kGlobal: return global_levels(inputs.cost, source.config(), targets, inputs.rules, inputs.importance);
-    case Allocation::kUniform: break;
-  }
-  return detail::uniform_levels(inputs.cost, source.config(), targets, inputs.rules);
+Result<OrderedLevels> choose_levels(const Ingredients& from, std::vector<Importance> candidates,
+                                    const ElasticizeOptions& options, ThreadPool& pool) {
+  if (options.allocation == Allocation::kSearch) return search_levels(from, std::move(candidates), options, pool);
+  const ModelConfig& config = from.source.config();
+  OrderedLevels chosen{std::move(candidates.front()), {}, {}};
+  chosen.order = order_units(config, chosen.importance, from.rules.cut_heads);
+  chosen.levels = options.allocation == Allocation::kGlobal
+                      ? global_levels(from.cost, config, from.targets, from.rules, reordered(chosen.importance, chosen.order))
+                      : detail::uniform_levels(from.cost, config, from.targets, from.rules);
+  return chosen;
 }
 
 Status check_options(const ElasticizeOptions& options) {
@@ -111,6 +100,10 @@ Status check_options(const ElasticizeOptions& options) {
       return detail::invalid_argument("levels: ", target, " after ", below, ": cost targets ascend inside (0, 1]");
     }
     below = target;
+  }
+  if (options.importance.empty()) return detail::invalid_argument("importance: no method");
+  if (options.importance.size() > 1 && options.allocation != Allocation::kSearch) {
+    return detail::invalid_argument("importance: of several methods only a search of levels can take the better one");
   }
   if (options.type.has_value() && !detail::dtype_info(*options.type).can_encode) {
     return detail::invalid_argument("type ", detail::dtype_info(*options.type).name, " cannot be written");
@@ -142,15 +135,9 @@ detail::ElasticMetadata make_metadata(const Importance& importance, const UnitOr
   return metadata;
 }
 
-}  // namespace
-
-Result<ElasticizeReport> elasticize(const std::string& input, const std::string& output, std::string_view calibration_text,
-                                    const ElasticizeOptions& options) {
-  ELMS_RETURN_IF_ERROR(check_options(options));
-  std::shared_ptr<ThreadPool> pool = options.pool;
-  if (pool == nullptr) {
-    ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
-  }
+/// Everything but recovery.
+Result<ElasticizeReport> order_and_cut(const std::string& input, const std::string& output, std::string_view calibration_text,
+                                       const ElasticizeOptions& options, const std::shared_ptr<ThreadPool>& pool) {
   ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const detail::ModelSource> source, detail::ModelSource::open(input));
   const ModelConfig& config = source->config();
   if (source->gguf() != nullptr && is_ordered(*source->gguf())) {
@@ -160,18 +147,25 @@ Result<ElasticizeReport> elasticize(const std::string& input, const std::string&
   ElasticizeReport report;
   ELMS_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens, calibration_tokens(*source, calibration_text, options));
   report.calibration_tokens = static_cast<std::int32_t>(tokens.size());
-  ELMS_ASSIGN_OR_RETURN(report.importance, measure_importance(input, *source, tokens, options, pool));
+  std::vector<Importance> candidates;
+  for (const ImportanceMethod method : options.importance) {
+    ELMS_ASSIGN_OR_RETURN(Importance importance,
+                          measure_importance({input, *source, tokens, options.calibration, pool, options.progress}, method));
+    candidates.push_back(std::move(importance));
+  }
   const OutputTypes types{options.type, source.get()};
   const detail::SliceRules rules = detail::slice_rules(config, types.quantised());
-  const UnitOrder order = order_units(config, report.importance, rules.cut_heads);
-  const Importance importance = reordered(report.importance, order);
-
   const detail::CostModel cost = types.cost_model();
-  ELMS_ASSIGN_OR_RETURN(report.levels, choose_levels(*source, {cost, rules, order, importance, tokens}, options, *pool));
+  const std::vector<double> targets = options.cost_targets.empty() ? detail::default_cost_targets() : options.cost_targets;
+  ELMS_ASSIGN_OR_RETURN(OrderedLevels chosen,
+                        choose_levels({*source, cost, rules, targets, tokens}, std::move(candidates), options, *pool));
+  const UnitOrder& order = chosen.order;
+  report.importance = std::move(chosen.importance);
+  report.levels = std::move(chosen.levels);
 
   detail::GgufWriter writer;
   ELMS_RETURN_IF_ERROR(source->copy_metadata(writer));
-  write_elastic_metadata(writer, make_metadata(importance, order, report.levels), rules);
+  write_elastic_metadata(writer, make_metadata(reordered(report.importance, order), order, report.levels), rules);
   std::vector<TensorPlan> plans;
   for (const SourceTensor& tensor : source->tensors()) {
     TensorPlan plan;
@@ -184,6 +178,51 @@ Result<ElasticizeReport> elasticize(const std::string& input, const std::string&
   writer.set("general.file_type", gguf_file_type(types.of("blk.0.attn_q.weight")));
   writer.set("general.quantization_version", std::uint32_t{2});
   ELMS_RETURN_IF_ERROR(write_tensors(*source, writer, output, plans, *pool, options.progress));
+  return report;
+}
+
+bool exists(const std::string& path) {
+  std::error_code failure;
+  return std::filesystem::exists(path, failure);
+}
+
+/// What a stopped run had come to.
+Result<ElasticizeReport> stopped_run(const std::string& cut) {
+  ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const detail::ModelSource> source, detail::ModelSource::open(cut));
+  ELMS_ASSIGN_OR_RETURN(detail::LevelTable table, detail::load_levels(*source, false));
+  ElasticizeReport report;
+  report.levels = std::move(table.levels);
+  for (const SourceTensor& tensor : source->tensors()) report.bytes_written += tensor.data.size();
+  return report;
+}
+
+}  // namespace
+
+Result<ElasticizeReport> elasticize(const std::string& input, const std::string& output, std::string_view calibration_text,
+                                    const ElasticizeOptions& options) {
+  ELMS_RETURN_IF_ERROR(check_options(options));
+  std::shared_ptr<ThreadPool> pool = options.pool;
+  if (pool == nullptr) {
+    ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
+  }
+  if (!options.recovery.has_value()) return order_and_cut(input, output, calibration_text, options, pool);
+
+  RecoveryOptions recovery = *options.recovery;
+  recovery.pool = pool;
+  recovery.progress = options.progress;
+  if (recovery.checkpoint.empty() && recovery.method != RecoveryMethod::kBias) recovery.checkpoint = output + ".checkpoint";
+  const std::string cut = output + ".unrecovered";
+  const bool was_cut = recovery.resume && exists(cut);
+  recovery.resume = was_cut && exists(recovery.checkpoint);
+  ELMS_RETURN_IF_ERROR(check_recovery_options(recovery));  // before the long work
+  if (const auto sources = train::parse_data_sources(recovery.data); !sources.has_value()) return sources.error();
+  auto report = was_cut ? stopped_run(cut) : order_and_cut(input, cut, calibration_text, options, pool);
+  if (!report.has_value()) return report.error();
+  auto recovered = recover(cut, output, recovery);
+  const bool can_go_on = !recovered.has_value() && recovered.error().code() == StatusCode::kCancelled && exists(recovery.checkpoint);
+  if (!can_go_on) std::remove(cut.c_str());
+  if (!recovered.has_value()) return recovered.error();
+  report->recovery = *std::move(recovered);
   return report;
 }
 

@@ -4,6 +4,30 @@
 #include "io/json_file.hpp"
 
 namespace elms::inline v0::offline {
+namespace {
+
+/// The ranges of "solved", each behind the one before and inside the prompt.
+Status read_solved(const detail::JsonObject& top, JsonExample& example) {
+  const nlohmann::json* ranges = top.find("solved");
+  if (ranges == nullptr) return {};
+  const auto wrong = [&] {
+    return detail::malformed(top.at("solved"), ": expected byte ranges of the prompt, [[begin, end], ...], in order");
+  };
+  if (!ranges->is_array()) return wrong();
+  std::size_t last = 0;
+  for (const nlohmann::json& range : *ranges) {
+    if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() || !range[1].is_number_unsigned()) {
+      return wrong();
+    }
+    const auto begin = range[0].get<std::size_t>(), end = range[1].get<std::size_t>();
+    if (begin < last || end < begin || end > example.prompt.size()) return wrong();
+    example.solved.emplace_back(begin, end);
+    last = end;
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<JsonExample> parse_example(std::string_view line, const std::string& path, std::size_t number) {
   ELMS_ASSIGN_OR_RETURN(const auto file, detail::JsonFile::parse(line, detail::concat(path, ":", number)));
@@ -25,6 +49,7 @@ Result<JsonExample> parse_example(std::string_view line, const std::string& path
   }
   ELMS_RETURN_IF_ERROR(take("prompt", example.prompt));
   ELMS_RETURN_IF_ERROR(take("completion", example.completion));
+  ELMS_RETURN_IF_ERROR(read_solved(top, example));
   return example;
 }
 

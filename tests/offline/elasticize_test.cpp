@@ -75,7 +75,7 @@ std::string make_text() {
 
 offline::ElasticizeOptions small_options(offline::ImportanceMethod method, offline::Allocation allocation) {
   offline::ElasticizeOptions options;
-  options.importance = method;
+  options.importance = {method};
   options.allocation = allocation;
   options.pool = make_pool(1);
   options.calibration.max_tokens = 256;

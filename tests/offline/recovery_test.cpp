@@ -43,7 +43,7 @@ std::string write_elastic(elms::DType type = elms::DType::kF32) {
   auto shape = small_shape();
   const std::string original = write_model(shape, elms::DType::kF32, "recovery_original.gguf");
   offline::ElasticizeOptions options;
-  options.importance = offline::ImportanceMethod::kMagnitude;
+  options.importance = {offline::ImportanceMethod::kMagnitude};
   options.cost_targets = {0.5, 0.75};
   options.type = type;
   options.pool = make_pool(1);

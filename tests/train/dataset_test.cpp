@@ -148,7 +148,7 @@ TEST_CASE("dataset: the loss of an example is on its completion and the end", "[
   const std::string path = write_text("one.jsonl", R"({"prompt": "Ask: h\u00e9", "completion": " yes\n"})");
   for (const bool all : {false, true}) {
     DataSource source = source_of(path);
-    source.loss_on_prompt = all;
+    source.learnt = all ? LearntText::kAll : LearntText::kCompletion;
     const Dataset dataset = open_dataset({source}, small_rows(32));
     REQUIRE(dataset.n_train_rows() == 1);
     TokenBatch batch;
@@ -370,7 +370,7 @@ TEST_CASE("dataset: sources as a command line names them", "[train]") {
   CHECK((*sources)[0].path == "wiki.txt");
   CHECK((*sources)[0].weight == 2.0);
   CHECK((*sources)[1].weight == 0.5);
-  CHECK((*sources)[1].loss_on_prompt);
+  CHECK((*sources)[1].learnt == LearntText::kAll);
   CHECK((*sources)[2].path == "C:\\a b.txt");
   CHECK((*sources)[2].weight == 1.0);
   CHECK((*sources)[3].separator == "<|end|>");

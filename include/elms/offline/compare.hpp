@@ -11,6 +11,7 @@
 
 #include "elms/offline/importance.hpp"
 #include "elms/offline/progress.hpp"
+#include "elms/offline/recovery.hpp"
 #include "elms/offline/tasks.hpp"
 #include "elms/status.hpp"
 
@@ -18,7 +19,7 @@ namespace elms::inline v0::offline {
 
 /// A way to make a model cheaper. All but the last two keep every layer and cut units out of it.
 enum class Recipe : std::uint8_t {
-  kOurs,             ///< units by kTaylor, levels by search
+  kOurs,             ///< units by kTaylor or kFlap, whichever the searched levels lose less by
   kUniformMagnitude, ///< units by kMagnitude, the same share of every layer
   kLlmPruner,        ///< units by kTaylorWeights, the same share of every layer (arXiv 2305.11627)
   kAnchors,          ///< the layers whose removal harms most stay whole, the others share what is left; units by
@@ -48,6 +49,9 @@ struct CompareOptions {
   std::int32_t kl_tokens = 4096;          ///< of the held-out text, that KL is measured on
   std::int32_t prompts = 8;               ///< of the generation check, from the held-out text
   std::int64_t max_items = 0;             ///< of every task, evenly spread; 0: all
+  /// Every smaller model is judged once more with low-rank updates that it learnt from the full model: all models on the
+  /// same batches. Only kLora; levels, biases, pool and progress of it are not used.
+  std::optional<RecoveryOptions> recovery;
   std::shared_ptr<ThreadPool> pool;       ///< null: one of its own
   ProgressCallback progress;
 };
@@ -69,7 +73,7 @@ struct CompareResult {
   Quality quality;
 };
 
-/// The full model first, then every recipe at every target that it can reach. Models are cut out of `input` (GGUF or
+/// The full model first, then every recipe at every target that it can reach, then with recovery the same again. Models are cut out of `input` (GGUF or
 /// Hugging Face directory, not elastic yet) and judged in f32. Deterministic. kInvalidArgument for an elastic input, for
 /// texts that are too short and for targets that do not ascend; kCancelled; and what reading the model fails with.
 [[nodiscard]] Result<std::vector<CompareResult>> compare_recipes(const std::string& input, std::string_view held_out_text,

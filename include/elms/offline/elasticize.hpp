@@ -9,6 +9,7 @@
 #include "elms/level.hpp"
 #include "elms/offline/importance.hpp"
 #include "elms/offline/progress.hpp"
+#include "elms/offline/recovery.hpp"
 #include "elms/status.hpp"
 
 namespace elms::inline v0::offline {
@@ -20,21 +21,26 @@ enum class Allocation : std::uint8_t {
 };
 
 struct ElasticizeOptions {
-  ImportanceMethod importance = ImportanceMethod::kFlap;
+  /// Several need kSearch, which then takes the order of units whose levels lose least.
+  std::vector<ImportanceMethod> importance = {ImportanceMethod::kFlap};
   Allocation allocation = Allocation::kUniform;
   std::optional<DType> type;            ///< of the matrices in the new file; nothing: as each tensor is stored
   std::vector<double> cost_targets;     ///< ascending, (0, 1]; empty: 0.2, 0.3 ... 1.0
   CalibrationOptions calibration;
   std::int32_t search_tokens = 1024;    ///< of the calibration text, that kSearch compares levels on
+  /// Then levels are recovered, with pool and progress of these options. kLora and kNested that are stopped leave
+  /// OUTPUT.unrecovered and a checkpoint (its own name, or OUTPUT.checkpoint), from which a call with `resume` goes on.
+  std::optional<RecoveryOptions> recovery;
   std::shared_ptr<ThreadPool> pool;     ///< null: one of its own
   ProgressCallback progress;
 };
 
 struct ElasticizeReport {
   std::vector<Level> levels;            ///< as they are in the new file
-  Importance importance;                ///< in the order of the input file
+  Importance importance;                ///< in the order of the input file; empty of a run that was resumed
   std::int32_t calibration_tokens = 0;  ///< used
-  std::uint64_t bytes_written = 0;
+  std::uint64_t bytes_written = 0;      ///< of tensors
+  std::optional<RecoveryReport> recovery;
 };
 
 /// Orders the units of `input` (GGUF or Hugging Face directory) by importance and writes them to `output` as GGUF of the

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "elms/offline/progress.hpp"
+#include "elms/offline/training.hpp"
 #include "elms/status.hpp"
 #include "elms/thread_pool.hpp"
 
@@ -54,12 +55,19 @@ struct RecoveryOptions {
   std::uint64_t n_steps = 0;
   double minutes = 0.0;
   std::size_t batch_rows = 8, length = 256;
+  LossBalance balance = LossBalance::kTokens;  ///< kRows: also, only targets teach
   double learning_rate = 0.0;  ///< 0: 2e-3 for low-rank updates, 3e-4 for nested
   std::uint64_t warmup_steps = 20;
   double clip_norm = 1.0;  ///< 0: none
 
   double valid_fraction = 0.02;  ///< of the data: not trained on, but measured
   std::size_t valid_rows = 64;   ///< at most
+
+  /// A file from which kLora and kNested can go on: written every checkpoint_every steps (0: not) and when they are
+  /// stopped, removed when all is done. One that is there is only replaced by the run that resumes from it.
+  std::string checkpoint;
+  std::uint64_t checkpoint_every = 0;
+  bool resume = false;
 
   std::uint64_t seed = 1;
   std::shared_ptr<ThreadPool> pool;  ///< null: one of its own
@@ -85,8 +93,8 @@ struct RecoveryReport {
 /// Reads the elastic GGUF `input` and writes `output`. kBias and kLora write OUTPUT.levelN.lora.gguf for each level beside
 /// it, which the model names (elms.levels.adapters), and leave the tensors as they are; kNested writes new tensors.
 /// kInvalidArgument for a file without levels or options that cannot work, kUnsupported, kMalformedFile, kNotFound,
-/// kIoError, kOutOfMemory, kCancelled; then nothing is left behind. With n_steps, the result does not depend on the number
-/// of threads.
+/// kIoError, kOutOfMemory, kCancelled; then nothing but the checkpoint is left behind. With n_steps, the result depends
+/// neither on the number of threads nor on where it was stopped and resumed.
 [[nodiscard]] Result<RecoveryReport> recover(const std::string& input, const std::string& output,
                                              const RecoveryOptions& options);
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "elms/offline/progress.hpp"
@@ -63,6 +64,7 @@ struct TaskItem {
   std::size_t answer = 0;            ///< index of the right choice
   std::string function;              ///< name of the right function; empty where a file has none
   std::optional<bool> seen;          ///< whether training may have used the function; empty where a file does not say
+  std::vector<std::pair<std::size_t, std::size_t>> solved;  ///< byte ranges of the prompt: answers of its examples
 };
 
 struct TaskSet {
@@ -78,8 +80,8 @@ struct TaskSet {
 /// that fit no data, among them kExclude with Octopus; kCancelled.
 [[nodiscard]] Result<TaskSet> make_tasks(const TaskOptions& options);
 
-/// Writes JSON lines {"task", "prompt", "choices", "answer", "completion", "function", "seen"}, one for each item. The
-/// file appears only when it is complete. kIoError.
+/// Writes JSON lines {"task", "prompt", "choices", "answer", "completion", "function", "seen", "solved"}, one for each
+/// item. The file appears only when it is complete. kIoError.
 Status write_tasks(std::span<const TaskItem> items, const std::string& path);
 
 /// Reads JSON lines that have at least "prompt", "choices" (two or more texts) and "answer" (an index, or one of the

@@ -31,6 +31,12 @@ struct TrainingProgress {
 /// Called after every step on the calling thread; kStop ends the run with kCancelled.
 using TrainingCallback = std::function<Flow(const TrainingProgress&)>;
 
+/// How much a token that is learnt counts in the loss of a batch.
+enum class LossBalance : std::uint8_t {
+  kTokens,  ///< all the same
+  kRows,    ///< all rows the same, whatever they have to learn: else completions drown among texts
+};
+
 struct TrainingOptions {
   std::string
       data;  ///< "wiki.txt:2,tasks.jsonl:5": files, their weights and more, as `elms train --help` says
@@ -46,6 +52,7 @@ struct TrainingOptions {
 
   // What a step is: `accumulate` times a batch of `batch_rows` rows of `length` tokens.
   std::size_t batch_rows = 16, length = 512, accumulate = 1;
+  LossBalance balance = LossBalance::kTokens;
   bool recompute_activations = false;  ///< much less memory, about a third more time
 
   // AdamW (Loshchilov, Hutter 2019). The rate rises over `warmup_steps` and falls as a cosine over the whole

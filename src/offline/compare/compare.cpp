@@ -6,6 +6,7 @@
 #include "elms/detail/elastic_metadata.hpp"
 #include "elms/detail/error.hpp"
 #include "offline/compare/quality.hpp"
+#include "offline/compare/recovery_course.hpp"
 #include "offline/compare/recipes.hpp"
 #include "offline/output_types.hpp"
 #include "offline/progress_meter.hpp"
@@ -69,6 +70,20 @@ Result<QualityMeter::Inputs> quality_inputs(const Tokenizer& tokenizer, const Mo
   return inputs;
 }
 
+/// Appends how good the models of a recipe are.
+Status judge(const CompareOptions& options, std::string_view recipe, std::string_view recovery,
+             const std::vector<Variant>& variants, const std::vector<MemoryModel>& models, QualityMeter& meter,
+             std::vector<CompareResult>& results) {
+  ProgressMeter progress(options.progress, recipe);
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    CompareResult result{std::string(recipe), std::string(recovery), variants[i].target, variants[i].cost_share, {}};
+    ELMS_ASSIGN_OR_RETURN(result.quality, meter.measure(models[i]));
+    results.push_back(std::move(result));
+    ELMS_RETURN_IF_ERROR(progress.report(static_cast<double>(i + 1) / static_cast<double>(models.size())));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string_view to_string(Recipe recipe) noexcept {
@@ -112,20 +127,22 @@ Result<std::vector<CompareResult>> compare_recipes(const std::string& input, std
   std::vector<CompareResult> results(1);
   results.front().recipe = "full";
   ELMS_ASSIGN_OR_RETURN(results.front().quality, meter.measure(model));
+  std::optional<RecoveryCourse> course;
+  if (options.recovery.has_value()) {
+    ELMS_ASSIGN_OR_RETURN(course, RecoveryCourse::open(model, *tokenizer, *options.recovery, options.progress, pool));
+  }
   const CompareInputs inputs{input, *source, model, cost, rules, tokens, calibration, options, pool};
   for (const Recipe recipe : options.recipes) {
     ELMS_ASSIGN_OR_RETURN(const RecipeVariants made, make_variants(inputs, recipe));
-    ProgressMeter progress(options.progress, to_string(recipe));
-    for (std::size_t i = 0; i < made.variants.size(); ++i) {
-      const Variant& variant = made.variants[i];
-      ELMS_ASSIGN_OR_RETURN(const MemoryModel smaller, make_model(made.model, variant));
-      CompareResult& result = results.emplace_back();
-      result.recipe = to_string(recipe);
-      result.target = variant.target;
-      result.cost_share = variant.cost_share;
-      ELMS_ASSIGN_OR_RETURN(result.quality, meter.measure(smaller));
-      ELMS_RETURN_IF_ERROR(progress.report(static_cast<double>(i + 1) / static_cast<double>(made.variants.size())));
+    std::vector<MemoryModel> models;
+    for (const Variant& variant : made.variants) {
+      ELMS_ASSIGN_OR_RETURN(MemoryModel smaller, make_model(made.model, variant));
+      models.push_back(std::move(smaller));
     }
+    ELMS_RETURN_IF_ERROR(judge(options, to_string(recipe), "none", made.variants, models, meter, results));
+    if (!course.has_value() || models.empty()) continue;
+    ELMS_RETURN_IF_ERROR(course->teach(models));
+    ELMS_RETURN_IF_ERROR(judge(options, to_string(recipe), to_string(RecoveryMethod::kLora), made.variants, models, meter, results));
   }
   return results;
 }

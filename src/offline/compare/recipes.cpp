@@ -6,8 +6,8 @@
 
 #include "offline/allocation.hpp"
 #include "offline/compare/layer_removal.hpp"
-#include "offline/levels/level_search.hpp"
-#include "offline/taylor.hpp"
+#include "offline/levels/order_choice.hpp"
+#include "offline/measure_importance.hpp"
 #include "offline/unit_order.hpp"
 
 namespace elms::inline v0::offline {
@@ -20,17 +20,8 @@ constexpr std::size_t kRemovalWindows = 8;
 
 Result<Importance> importance_of(const CompareInputs& inputs, ImportanceMethod method) {
   const CompareOptions& options = inputs.options;
-  switch (method) {
-    case ImportanceMethod::kMagnitude: return magnitude_importance(inputs.source, options.progress);
-    case ImportanceMethod::kTaylor:
-    case ImportanceMethod::kTaylorWeights:
-      return taylor_importance(inputs.source, inputs.calibration_tokens, method, *inputs.pool, options.calibration, options.progress);
-    case ImportanceMethod::kFlap: break;
-  }
-  OpenOptions open_options;
-  open_options.pool = inputs.pool;
-  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const ElasticModel> model, ElasticModel::open(inputs.path, open_options));
-  return flap_importance(model, inputs.calibration_tokens, options.calibration, options.progress);
+  return measure_importance({inputs.path, inputs.source, inputs.calibration_tokens, options.calibration, inputs.pool, options.progress},
+                            method);
 }
 
 /// Whole layers that go first to last; of the rest as many stay as the target allows.
@@ -131,14 +122,6 @@ std::vector<Slices> slices_of(const CompareInputs& inputs, const std::vector<Lev
 Result<std::vector<Slices>> cut(const CompareInputs& inputs, Recipe recipe, const MemoryModel& ordered, const Importance& importance) {
   const ModelConfig& config = ordered.config();
   const std::vector<double>& targets = inputs.options.cost_targets;
-  if (recipe == Recipe::kOurs) {
-    const std::size_t n_windows = std::max<std::size_t>(1, static_cast<std::size_t>(inputs.options.search_tokens) / inputs.calibration.length);
-    ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, DivergenceMeter::create(*inputs.pool, ordered, first_windows(inputs.calibration, n_windows)));
-    LevelSearchOptions search;
-    search.progress = inputs.options.progress;
-    ELMS_ASSIGN_OR_RETURN(const auto levels, searched_levels(inputs.cost, config, targets, inputs.rules, importance, meter, search));
-    return slices_of(inputs, levels);
-  }
   if (recipe == Recipe::kFlap) return slices_of(inputs, global_levels(inputs.cost, config, targets, inputs.rules, importance));
   if (recipe != Recipe::kAnchors) return slices_of(inputs, detail::uniform_levels(inputs.cost, config, targets, inputs.rules));
   ELMS_ASSIGN_OR_RETURN(const std::vector<bool> anchors, anchors_of(inputs, first_windows(inputs.calibration, kRemovalWindows)));
@@ -152,9 +135,26 @@ ImportanceMethod method_of(Recipe recipe) {
     case Recipe::kUniformMagnitude: return ImportanceMethod::kMagnitude;
     case Recipe::kLlmPruner:
     case Recipe::kAnchors: return ImportanceMethod::kTaylorWeights;
-    case Recipe::kFlap: return ImportanceMethod::kFlap;
-    default: return ImportanceMethod::kTaylor;
+    default: return ImportanceMethod::kFlap;
   }
+}
+
+Result<RecipeVariants> our_variants(const CompareInputs& inputs) {
+  const CompareOptions& options = inputs.options;
+  std::vector<Importance> candidates;
+  for (const ImportanceMethod method : {ImportanceMethod::kTaylor, ImportanceMethod::kFlap}) {
+    ELMS_ASSIGN_OR_RETURN(Importance importance, importance_of(inputs, method));
+    candidates.push_back(std::move(importance));
+  }
+  const std::size_t n_windows =
+      std::max<std::size_t>(1, static_cast<std::size_t>(options.search_tokens) / inputs.calibration.length);
+  const TokenWindows windows = first_windows(inputs.calibration, n_windows);
+  ELMS_ASSIGN_OR_RETURN(const OrderedLevels found,
+                        best_order({inputs.model, inputs.cost, inputs.rules, options.cost_targets, windows, *inputs.pool,
+                                    options.progress},
+                                   std::move(candidates)));
+  ELMS_ASSIGN_OR_RETURN(MemoryModel ordered, with_order(inputs.model, found.order));
+  return RecipeVariants{std::move(ordered), slice_variants(inputs, slices_of(inputs, found.levels))};
 }
 
 }  // namespace
@@ -168,6 +168,7 @@ Result<RecipeVariants> make_variants(const CompareInputs& inputs, Recipe recipe)
     ELMS_ASSIGN_OR_RETURN(MemoryModel same, with_slices(inputs.model, inputs.model.config().layers));
     return RecipeVariants{std::move(same), layer_variants(inputs, order)};
   }
+  if (recipe == Recipe::kOurs) return our_variants(inputs);
   ELMS_ASSIGN_OR_RETURN(const Importance importance, importance_of(inputs, method_of(recipe)));
   const UnitOrder order = order_units(inputs.model.config(), importance, inputs.rules.cut_heads);
   ELMS_ASSIGN_OR_RETURN(MemoryModel ordered, with_order(inputs.model, order));

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "offline/allocation.hpp"
 #include "offline/levels/step_space.hpp"
 #include "offline/progress_meter.hpp"
 
@@ -160,16 +161,18 @@ Slices within(const Slices& slices, const Slices& upper) {
 }
 
 /// The best of several ways to begin a level.
-Measured begin_level(const StepSpace& space, DivergenceMeter& meter, const Slices& upper, const Slices& uniform, double target,
-                     std::span<const StepLoss> losses) {
+Measured begin_level(const StepSpace& space, DivergenceMeter& meter, const Slices& upper, std::span<const Slices> known,
+                     double target, std::span<const StepLoss> losses) {
   std::vector<Slices> beginnings;
   for (const StepLoss& loss : losses) {
     beginnings.push_back(upper);
     space.shrink_to(beginnings.back(), target, loss);
     space.fill(beginnings.back(), target, upper, loss);
   }
-  beginnings.push_back(within(uniform, upper));
-  space.fill(beginnings.back(), target, upper, losses.front());
+  for (const Slices& slices : known) {
+    beginnings.push_back(within(slices, upper));
+    space.fill(beginnings.back(), target, upper, losses.front());
+  }
   Measured best;
   for (Slices& slices : beginnings) {
     const double divergence = meter.measure(slices);
@@ -213,8 +216,10 @@ Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const 
     } else if (!space.fits(space.narrowest(), targets[i])) {
       found[i] = space.narrowest();
     } else {
-      const Slices uniform = detail::uniform_levels(cost, config, std::span(&targets[i], 1), rules).front().layers;
-      Measured level = begin_level(space, meter, upper, uniform, targets[i], losses);
+      const std::span<const double> target(&targets[i], 1);
+      const Slices known[] = {detail::uniform_levels(cost, config, target, rules).front().layers,
+                              global_levels(cost, config, target, rules, importance).front().layers};
+      Measured level = begin_level(space, meter, upper, known, targets[i], losses);
       Exchange(space, meter, upper, targets[i], options.measurements_per_level).run(level, cuttable_bytes / 24);
       space.fill(level.slices, targets[i], upper, losses.front());
       found[i] = std::move(level.slices);

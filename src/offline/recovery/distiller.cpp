@@ -21,10 +21,12 @@ std::vector<bool> counted_positions(const TokenBatch& batch, std::size_t length)
   return counted;
 }
 
-Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape shape, std::shared_ptr<ThreadPool> pool) {
+Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape shape, std::shared_ptr<ThreadPool> pool,
+                                    LossBalance balance) {
   ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(config, shape));
   Distiller distiller(std::move(decoder));
   distiller.pool_ = std::move(pool);
+  distiller.balance_ = balance;
   const std::size_t n_logits = distiller.decoder_.logits().size();
   ELMS_ASSIGN_OR_RETURN(distiller.teacher_logits_, detail::Buffer<float>::uninitialized_streamed(n_logits));
   ELMS_ASSIGN_OR_RETURN(distiller.scratch_, detail::Buffer<float>::uninitialized_streamed(n_logits));
@@ -32,10 +34,18 @@ Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape
 }
 
 void Distiller::count_positions(const TokenBatch& batch) {
-  counted_ = counted_positions(batch, decoder_.shape().length);
-  n_counted_ = static_cast<std::size_t>(std::count(counted_.begin(), counted_.end(), true));
-  n_targets_ = batch.targets.size() -
-               static_cast<std::size_t>(std::count(batch.targets.begin(), batch.targets.end(), train::kIgnoredTarget));
+  const std::size_t n = batch.targets.size(), length = decoder_.shape().length;
+  const std::vector<bool> counted = counted_positions(batch, length);
+  n_counted_ = static_cast<std::size_t>(std::count(counted.begin(), counted.end(), true));
+  n_targets_ = n - static_cast<std::size_t>(std::count(batch.targets.begin(), batch.targets.end(), train::kIgnoredTarget));
+  counted_weights_.assign(n, 0.0f);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (counted[i]) counted_weights_[i] = static_cast<float>(1.0 / static_cast<double>(n_counted_));
+  }
+  const bool by_rows = balance_ == LossBalance::kRows;
+  target_weights_.resize(n);
+  train::equal_weights<float>(batch.targets, by_rows ? length : n, target_weights_.data());
+  learnt_weights_ = by_rows ? target_weights_ : counted_weights_;
 }
 
 double Distiller::teach(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
@@ -45,25 +55,23 @@ double Distiller::teach(const train::ParameterLayout& layout, std::span<const fl
   std::copy(decoder_.logits().begin(), decoder_.logits().end(), teacher_logits_.data());
   if (gradients == nullptr) return 0.0;
   const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
-  const double loss = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, decoder_.logits().data(),
-                                                  decoder_.logits().data(), decoder_.row_loss());
+  float* const logits = decoder_.logits().data();
+  const double loss = train::weighted_cross_entropy<float>(*pool_, batch.targets, target_weights_.data(), n_vocab, logits,
+                                                           logits, decoder_.row_loss());
   decoder_.backward(*pool_, layout, params.data(), batch.tokens, gradients);
   return loss;
 }
 
-double Distiller::keep_counted(std::size_t n_vocab, float* gradient) {
-  const std::size_t n = counted_.size();
+double Distiller::weigh(std::size_t n_vocab, const std::vector<float>& weights, float* gradient) {
+  const std::size_t n = weights.size();
   double sum = 0.0;
   for (std::size_t i = 0; i < n; ++i) {
-    if (counted_[i]) sum += decoder_.row_loss()[i];
-  }
-  if (n_counted_ == 0) return 0.0;
-  const float scale = static_cast<float>(static_cast<double>(n) / static_cast<double>(n_counted_));
-  for (std::size_t i = 0; gradient != nullptr && n_counted_ < n && i < n; ++i) {
-    const float factor = counted_[i] ? scale : 0.0f;
+    sum += static_cast<double>(weights[i]) * decoder_.row_loss()[i];
+    const float factor = weights[i] * static_cast<float>(n);
+    if (gradient == nullptr || factor == 1.0f) continue;
     for (std::size_t v = 0; v < n_vocab; ++v) gradient[i * n_vocab + v] *= factor;
   }
-  return sum / static_cast<double>(n_counted_);
+  return sum;
 }
 
 StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
@@ -73,13 +81,15 @@ StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<con
   float* const logits = decoder_.logits().data();
   StudentLoss loss;
   if (cross_entropy_weight > 0.0) {
-    loss.cross_entropy = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, scratch_.data(), decoder_.row_loss());
+    loss.cross_entropy = train::weighted_cross_entropy<float>(*pool_, batch.targets, target_weights_.data(), n_vocab, logits,
+                                                              scratch_.data(), decoder_.row_loss());
   }
-  train::kl_divergence<float>(*pool_, counted_.size(), n_vocab, teacher_logits_.data(), logits, logits, decoder_.row_loss());
-  loss.kl = keep_counted(n_vocab, logits);
+  const std::size_t n = learnt_weights_.size();
+  train::kl_divergence<float>(*pool_, n, n_vocab, teacher_logits_.data(), logits, logits, decoder_.row_loss());
+  loss.kl = weigh(n_vocab, learnt_weights_, logits);
   if (cross_entropy_weight > 0.0) {
     const auto weight = static_cast<float>(cross_entropy_weight);
-    for (std::size_t i = 0; i < counted_.size() * n_vocab; ++i) logits[i] += weight * scratch_[i];
+    for (std::size_t i = 0; i < n * n_vocab; ++i) logits[i] += weight * scratch_[i];
   }
   decoder_.backward(*pool_, layout, params.data(), batch.tokens, gradients);
   return loss;
@@ -91,8 +101,9 @@ StudentLoss Distiller::measure(const train::ParameterLayout& layout, std::span<c
   const float* const logits = decoder_.logits().data();
   StudentLoss loss;
   loss.cross_entropy = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, nullptr, decoder_.row_loss());
-  train::kl_divergence<float>(*pool_, counted_.size(), n_vocab, teacher_logits_.data(), logits, nullptr, decoder_.row_loss());
-  loss.kl = keep_counted(n_vocab, nullptr);
+  train::kl_divergence<float>(*pool_, counted_weights_.size(), n_vocab, teacher_logits_.data(), logits, nullptr,
+                              decoder_.row_loss());
+  loss.kl = weigh(n_vocab, counted_weights_, nullptr);
   return loss;
 }
 

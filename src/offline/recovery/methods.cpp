@@ -1,8 +1,6 @@
 #include "offline/recovery/methods.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -10,51 +8,12 @@
 #include "offline/progress_meter.hpp"
 #include "offline/random.hpp"
 #include "offline/recovery/compensation.hpp"
-#include "offline/train/adamw.hpp"
-#include "offline/train/schedule.hpp"
+#include "offline/recovery/steps.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
 
 using detail::Buffer;
-using Clock = std::chrono::steady_clock;
-
-/// Steps until the time or the number of steps is up, with their learning rates.
-class StepClock {
- public:
-  explicit StepClock(const RecoveryOptions& options, double default_rate) {
-    schedule_.peak = options.learning_rate > 0.0 ? options.learning_rate : default_rate;
-    schedule_.warmup_steps = options.warmup_steps;
-    schedule_.n_steps = options.n_steps;
-    schedule_.n_seconds = 60.0 * options.minutes;
-  }
-  [[nodiscard]] double share() const { return schedule_.share(step_, elapsed()); }
-  [[nodiscard]] double rate() const { return schedule_.rate(step_, elapsed()); }
-  [[nodiscard]] std::uint64_t step() const noexcept { return step_; }
-  void advance() noexcept { ++step_; }
-
- private:
-  [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  train::Schedule schedule_;
-  std::uint64_t step_ = 0;
-  Clock::time_point start_ = Clock::now();
-};
-
-Status check_loss(double loss, std::uint64_t step) {
-  if (std::isfinite(loss)) return {};
-  return detail::invalid_argument("recover: the loss of step ", step, " is not finite; use a lower learning rate");
-}
-
-/// One step of the optimiser with the gradient's norm clipped; gradients become zeros.
-void optimise(ThreadPool& pool, train::AdamW& adam, const StepClock& clock, double clip_norm, std::span<float> gradients,
-              std::span<float> params) {
-  double scale = 1.0;
-  if (clip_norm > 0.0) {
-    const double norm = adam.norm(pool, gradients);
-    if (norm > clip_norm) scale = clip_norm / norm;
-  }
-  adam.step(pool, clock.step() + 1, clock.rate(), scale, gradients, params);
-}
 
 std::size_t largest_level(const RecoveryTask& task) {
   std::size_t size = 0;
@@ -62,45 +21,10 @@ std::size_t largest_level(const RecoveryTask& task) {
   return size;
 }
 
-LoraShape lora_shape(const RecoveryOptions& options) {
-  LoraShape shape;
-  shape.rank = options.rank;
-  shape.alpha = options.alpha;
-  shape.targets = options.targets;
-  if (shape.targets.empty()) shape.targets = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
-  shape.attention_bias = options.train_biases && options.attention_bias;
-  shape.ffn_bias = options.train_biases && options.ffn_bias;
-  return shape;
-}
-
-/// A level that learns by an update.
-struct Student {
-  const LevelModel* level;
-  LevelUpdate update;
-  train::AdamW adam;
-  std::vector<float> gradient;  ///< by the update
-};
-
-/// Two arrays of a level's parameters that all students take turns with.
+/// Arrays of a level's parameters that levels take turns with.
 struct Workspace {
   Buffer<float> params, gradients;
 };
-
-Status learn_step(const RecoveryTask& task, Distiller& distiller, const train::TokenBatch& batch, const StepClock& clock,
-                  Workspace& space, Student& student) {
-  const LevelModel& level = *student.level;
-  const std::size_t n = level.layout.size();
-  const std::span<float> params(space.params.data(), n), gradients(space.gradients.data(), n);
-  cut_level(task, task.params, level, params);
-  const std::vector<float> base(params.begin(), params.end());
-  apply_update<float>(*task.pool, student.update.layout, base, student.update.values, params);
-  std::fill(gradients.begin(), gradients.end(), 0.0f);
-  const StudentLoss loss = distiller.learn(level.layout, params, batch, task.options.cross_entropy_weight, gradients.data());
-  ELMS_RETURN_IF_ERROR(check_loss(loss.kl, clock.step()));
-  add_update_gradient<float>(*task.pool, student.update.layout, student.update.values, gradients, student.gradient);
-  optimise(*task.pool, student.adam, clock, task.options.clip_norm, student.gradient, student.update.values);
-  return {};
-}
 
 /// `count` different ones of the levels between the narrowest and the full one.
 std::vector<std::size_t> draw_levels(std::size_t n_levels, std::size_t count, std::uint64_t seed) {
@@ -194,34 +118,12 @@ Result<RecoveredUpdates> recover_biases(const RecoveryTask& task) {
 }
 
 Result<RecoveredUpdates> recover_lora(const RecoveryTask& task, Distiller& distiller) {
-  constexpr double kDefaultRate = 2e-3;
-  const RecoveryOptions& options = task.options;
-  std::vector<Student> students;
+  std::vector<LoraPupil> pupils;
   for (const LevelModel& level : task.levels) {
-    LevelUpdate update{LoraLayout(level.layout, lora_shape(options)), {}};
-    update.values.resize(update.layout.size());
-    initialise_update(update.layout, mixed(options.seed + static_cast<std::uint64_t>(level.level)), update.values);
-    ELMS_ASSIGN_OR_RETURN(auto adam, train::AdamW::create(update.layout.size(), {.weight_decay = 0.0}));
-    std::vector<float> gradient(update.layout.size(), 0.0f);
-    students.push_back({&level, std::move(update), std::move(adam), std::move(gradient)});
+    pupils.push_back({&level.layout, [&](std::span<float> params) { cut_level(task, task.params, level, params); },
+                      mixed(task.options.seed + static_cast<std::uint64_t>(level.level))});
   }
-  Workspace space;
-  ELMS_ASSIGN_OR_RETURN(space.params, Buffer<float>::uninitialized_streamed(largest_level(task)));
-  ELMS_ASSIGN_OR_RETURN(space.gradients, Buffer<float>::uninitialized_streamed(largest_level(task)));
-
-  ProgressMeter meter(options.progress, "recover");
-  train::TokenBatch batch;
-  StepClock clock(options, kDefaultRate);
-  for (; clock.share() < 1.0; clock.advance()) {
-    ELMS_RETURN_IF_ERROR(meter.report(clock.share()));
-    task.dataset.train_batch(clock.step(), options.batch_rows, batch);
-    distiller.teach(task.layout, task.params, batch);
-    for (Student& student : students) ELMS_RETURN_IF_ERROR(learn_step(task, distiller, batch, clock, space, student));
-  }
-  RecoveredUpdates recovered;
-  for (Student& student : students) recovered.updates.push_back(std::move(student.update));
-  recovered.n_steps = clock.step();
-  return recovered;
+  return distil_updates({task.options, task.layout, task.params, task.dataset, task.pool}, pupils, distiller);
 }
 
 Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& distiller) {
@@ -239,8 +141,15 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
   ProgressMeter meter(options.progress, "recover");
   train::TokenBatch batch;
   StepClock clock(options, kDefaultRate);
-  for (; clock.share() < 1.0; clock.advance()) {
-    ELMS_RETURN_IF_ERROR(meter.report(clock.share()));
+  std::vector<train::RunTensor> tensors;
+  train::add_tensors("param.", task.layout, recovered.params, tensors);
+  train::add_tensors("adam.m.", task.layout, adam.mean(), tensors);
+  train::add_tensors("adam.v.", task.layout, adam.variance(), tensors);
+  train::Recipe recipe = recovery_recipe(options);
+  recipe.push_back(detail::concat("levels ", task.levels.size(), ", at random ", options.random_levels));
+  ELMS_RETURN_IF_ERROR(clock.begin(std::move(recipe), std::move(tensors)));
+  while (clock.share() < 1.0) {
+    ELMS_RETURN_IF_ERROR(clock.report(meter));
     task.dataset.train_batch(clock.step(), options.batch_rows, batch);
     double loss = distiller.teach(task.layout, recovered.params, batch, gradients.data());
     std::vector<std::size_t> chosen = draw_levels(task.levels.size(), options.random_levels, mixed(options.seed + clock.step()));
@@ -254,8 +163,8 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
       loss += distiller.learn(level.layout, part, batch, options.cross_entropy_weight, part_gradients.data()).kl;
       train::scatter_add_units(level.layout, part_gradients, level.selection, task.layout, gradients);
     }
-    ELMS_RETURN_IF_ERROR(check_loss(loss, clock.step()));
     optimise(*task.pool, adam, clock, options.clip_norm, gradients, recovered.params);
+    ELMS_RETURN_IF_ERROR(clock.advance(loss));
   }
   recovered.n_steps = clock.step();
   return recovered;

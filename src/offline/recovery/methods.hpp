@@ -1,11 +1,13 @@
 // The ways to recover levels, over parameters in memory.
 //
-//   lora          an update of a level, and its gradient
-//   distiller     the full model as teacher
-//   compensation  biases in closed form
-//   methods       the loops that make updates or new weights
-//   adapter_file  updates to files
-//   recover       files in, files out
+//   lora               an update of a level, and its gradient
+//   distiller          the full model as teacher
+//   lora_distillation  the loop that makes updates, of levels or of any smaller model
+//   compensation       biases in closed form
+//   methods            the three ways, for levels
+//   recovery_data      what they learn from
+//   adapter_file       updates to files
+//   recover            files in, files out
 #pragma once
 
 #include <cstddef>
@@ -18,7 +20,7 @@
 #include "elms/level.hpp"
 #include "elms/offline/recovery.hpp"
 #include "offline/recovery/distiller.hpp"
-#include "offline/recovery/lora.hpp"
+#include "offline/recovery/lora_distillation.hpp"
 #include "offline/train/dataset.hpp"
 #include "offline/train/parameters.hpp"
 #include "offline/train/units.hpp"
@@ -45,17 +47,6 @@ struct RecoveryTask {
   const std::vector<LevelModel>& levels;  ///< to be recovered, ascending
   const train::Dataset& dataset;
   std::shared_ptr<ThreadPool> pool;
-};
-
-/// What was trained of one level.
-struct LevelUpdate {
-  LoraLayout layout;
-  std::vector<float> values;
-};
-
-struct RecoveredUpdates {
-  std::vector<LevelUpdate> updates;  ///< one for each of the task's levels
-  std::uint64_t n_steps = 0;
 };
 
 struct RecoveredWeights {

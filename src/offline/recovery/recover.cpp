@@ -14,6 +14,7 @@
 #include "offline/progress_meter.hpp"
 #include "offline/recovery/adapter_file.hpp"
 #include "offline/recovery/methods.hpp"
+#include "offline/recovery/recovery_data.hpp"
 #include "offline/tensor_rewriter.hpp"
 #include "offline/train/model_file.hpp"
 
@@ -38,28 +39,6 @@ class NewFiles {
  private:
   std::vector<std::string> paths_;
 };
-
-Status check_recovery_options(const RecoveryOptions& options) {
-  if (options.batch_rows == 0 || options.length < 2) {
-    return detail::invalid_argument("recover: a batch of ", options.batch_rows, " rows of ", options.length, " tokens");
-  }
-  if (options.method == RecoveryMethod::kBias) {
-    if (options.attention_bias || options.ffn_bias) return {};
-    return detail::invalid_argument("recover: neither biases of attention nor of the FFN: nothing to do");
-  }
-  if (options.n_steps == 0 && !(options.minutes > 0.0)) return detail::invalid_argument("recover: no number of steps and no time");
-  if (options.rank < 1 || options.rank > static_cast<std::size_t>(detail::kMaxAdapterRank)) {
-    return detail::invalid_argument("recover: a rank of ", options.rank, "; 1 to ", detail::kMaxAdapterRank, " can be run");
-  }
-  for (const std::string& target : options.targets) {
-    static constexpr std::string_view kTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                    "ffn_gate", "ffn_up", "ffn_down"};
-    if (std::find(std::begin(kTargets), std::end(kTargets), target) == std::end(kTargets)) {
-      return detail::invalid_argument("recover: ", target, " is no matrix of a layer");
-    }
-  }
-  return {};
-}
 
 /// The levels to be recovered, ascending; for nested training all of them.
 Result<std::vector<LevelModel>> choose_levels(const RecoveryOptions& options, const ModelConfig& config,
@@ -127,7 +106,7 @@ class Recovery {
   Result<RecoveryReport> run() {
     const RecoveryOptions& options = task_.options;
     ELMS_ASSIGN_OR_RETURN(Distiller distiller, Distiller::create(task_.layout.config(), {options.batch_rows, options.length},
-                                                                 task_.pool));
+                                                                 task_.pool, options.balance));
     ELMS_ASSIGN_OR_RETURN(const Distances before, measure_distances(task_, distiller, task_.params, nullptr));
     RecoveryReport report;
     Distances after;
@@ -236,20 +215,13 @@ Result<RecoveryReport> recover(const std::string& input, const std::string& outp
   ELMS_ASSIGN_OR_RETURN(const std::vector<LevelModel> levels, choose_levels(options, source->config(), table.levels));
 
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source->open_tokenizer());
-  ELMS_ASSIGN_OR_RETURN(const std::vector<train::DataSource> sources, train::parse_data_sources(options.data));
-  train::DatasetOptions data_options;
-  data_options.length = options.length;
-  data_options.valid_fraction = options.valid_fraction;
-  data_options.seed = options.seed;
-  data_options.shorten_prompts = true;
-  data_options.pool = pool;
-  data_options.progress = options.progress;
-  ELMS_ASSIGN_OR_RETURN(const train::Dataset dataset, train::Dataset::open(sources, *tokenizer, data_options));
-
+  ELMS_ASSIGN_OR_RETURN(const train::Dataset dataset, open_recovery_data(options, *tokenizer, pool));
   const train::ParameterLayout layout(source->config());
   ELMS_ASSIGN_OR_RETURN(const auto params, train::load_parameters(*source, layout));
   const RecoveryTask task{options, layout, params, levels, dataset, pool};
-  return Recovery(*source, table.levels, *table.elastic, output, task).run();
+  ELMS_ASSIGN_OR_RETURN(RecoveryReport report, Recovery(*source, table.levels, *table.elastic, output, task).run());
+  if (!options.checkpoint.empty()) std::remove(options.checkpoint.c_str());
+  return report;
 }
 
 }  // namespace elms::inline v0::offline

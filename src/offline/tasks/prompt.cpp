@@ -88,7 +88,7 @@ class PromptBuilder {
     item.seen = !function.held_out;
     item.prompt = concat(kHeaders[random.below(std::size(kHeaders))], "\n");
     for (const std::size_t f : listed) append_function(corpus_.functions[f], random, item.prompt);
-    append_examples(request, listed, random, item.prompt);
+    append_examples(request, listed, random, item);
     item.prompt += concat("Request: ", shown_text(request), "\n", options_.arguments ? "Call:" : "Function:");
     if (options_.arguments) {
       add_calls(function, request, random, item);
@@ -164,7 +164,7 @@ class PromptBuilder {
   }
 
   void append_examples(const Request& request, std::vector<std::size_t> functions, Xoshiro256& random,
-                       std::string& prompt) const {
+                       TaskItem& item) const {
     const auto n = static_cast<std::size_t>(std::max(0, draw(options_.few_shot, random)));
     std::erase_if(functions, [&](std::size_t f) { return examples_[f].empty(); });
     shuffle(functions, random);
@@ -177,8 +177,11 @@ class PromptBuilder {
       if (std::find(taken.begin(), taken.end(), words) != taken.end()) continue;
       taken.push_back(std::move(words));
       const std::string& name = corpus_.functions[example.function].name;
-      prompt += concat("Request: ", shown_text(example), "\n", options_.arguments ? "Call: " : "Function: ",
-                       options_.arguments ? call_text(name, example.arguments) : name, "\n");
+      item.prompt += concat("Request: ", shown_text(example), "\n", options_.arguments ? "Call:" : "Function:");
+      const std::size_t begin = item.prompt.size();
+      item.prompt += concat(" ", options_.arguments ? call_text(name, example.arguments) : name);
+      item.solved.emplace_back(begin, item.prompt.size());
+      item.prompt += '\n';
       ++made;
     }
   }

@@ -22,6 +22,7 @@ std::string line_of(const TaskItem& item) {
                                  {"completion", item.answer < item.choices.size() ? item.choices[item.answer] : ""},
                                  {"function", item.function}};
   if (item.seen.has_value()) line["seen"] = *item.seen;
+  if (!item.solved.empty()) line["solved"] = item.solved;
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

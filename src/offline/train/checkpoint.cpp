@@ -18,15 +18,6 @@ using detail::malformed;
 constexpr std::string_view kFormat = "elms training run 1";
 constexpr double kMicros = 1e6;
 
-/// The three arrays with the prefix of their tensors' names.
-struct NamedArray {
-  std::string_view prefix;
-  std::span<float> values;
-};
-std::vector<NamedArray> named(const RunArrays& arrays) {
-  return {{"param.", arrays.params}, {"adam.m.", arrays.mean}, {"adam.v.", arrays.variance}};
-}
-
 std::span<const std::uint8_t> bytes_of(std::span<const float> values) {
   return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
 }
@@ -87,55 +78,50 @@ Result<RunState> read_state(const GgufFile& file) {
   return state;
 }
 
-Status read_tensor(const GgufFile& file, const ParameterTensor& tensor, const NamedArray& array) {
-  const std::string name = concat(array.prefix, tensor.name);
-  const detail::GgufTensor* stored = file.find_tensor(name);
+Status read_tensor(const GgufFile& file, const RunTensor& tensor) {
+  const detail::GgufTensor* stored = file.find_tensor(tensor.name);
   if (stored == nullptr)
-    return detail::invalid_argument(file.name(), ": a run of another model: it has no ", name);
+    return detail::invalid_argument(file.name(), ": a run of another model: it has no ", tensor.name);
   if (stored->type != DType::kF32 || stored->cols() != tensor.cols || stored->rows() != tensor.rows) {
-    return detail::invalid_argument(
-        file.name(), ": a run of another model: ", name, ": expected F32 [", tensor.rows, ", ", tensor.cols,
-        "], found ", detail::dtype_info(stored->type).name, " [", stored->rows(), ", ", stored->cols(), "]");
+    return detail::invalid_argument(file.name(), ": a run of another model: ", tensor.name, ": expected F32 [", tensor.rows,
+                                    ", ", tensor.cols, "], found ", detail::dtype_info(stored->type).name, " [",
+                                    stored->rows(), ", ", stored->cols(), "]");
   }
-  const std::span<float> out = array.values.subspan(tensor.offset, tensor.size());
-  std::memcpy(out.data(), stored->data.data(), out.size_bytes());
-  if (std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); })) return {};
-  return malformed(file.name(), ": ", name, ": a value is not finite");
+  std::memcpy(tensor.values.data(), stored->data.data(), tensor.values.size_bytes());
+  if (std::all_of(tensor.values.begin(), tensor.values.end(), [](float value) { return std::isfinite(value); })) return {};
+  return malformed(file.name(), ": ", tensor.name, ": a value is not finite");
 }
 
 }  // namespace
 
-Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
-                        const RunState& state, const RunArrays& arrays) {
+void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
+                 std::vector<RunTensor>& tensors) {
+  for (const ParameterTensor& tensor : layout.tensors()) {
+    tensors.push_back({concat(prefix, tensor.name), tensor.rows, tensor.cols, values.subspan(tensor.offset, tensor.size())});
+  }
+}
+
+Status write_checkpoint(const std::string& path, const Recipe& recipe, const RunState& state,
+                        std::span<const RunTensor> tensors) {
   detail::GgufWriter writer;
   set_state(writer, recipe, state);
-  for (const NamedArray& array : named(arrays)) {
-    for (const ParameterTensor& tensor : layout.tensors()) {
-      const std::uint64_t dims[2] = {tensor.cols, tensor.rows};
-      ELMS_RETURN_IF_ERROR(writer.add_tensor(concat(array.prefix, tensor.name), DType::kF32, dims));
-    }
+  for (const RunTensor& tensor : tensors) {
+    const std::uint64_t dims[2] = {tensor.cols, tensor.rows};
+    ELMS_RETURN_IF_ERROR(writer.add_tensor(tensor.name, DType::kF32, dims));
   }
   ELMS_RETURN_IF_ERROR(writer.begin(path));
-  for (const NamedArray& array : named(arrays)) {
-    for (const ParameterTensor& tensor : layout.tensors()) {
-      ELMS_RETURN_IF_ERROR(writer.write(bytes_of(array.values.subspan(tensor.offset, tensor.size()))));
-    }
-  }
+  for (const RunTensor& tensor : tensors) ELMS_RETURN_IF_ERROR(writer.write(bytes_of(tensor.values)));
   return writer.finish();
 }
 
-Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
-                                 const RunArrays& arrays) {
+Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe, std::span<const RunTensor> tensors) {
   ELMS_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
   const Result<std::string_view> format = file.string("elms.train.format");
   if (!format.has_value() || *format != kFormat)
     return malformed(path, ": this is no checkpoint of a training run");
   ELMS_RETURN_IF_ERROR(check_recipe(file, recipe));
   ELMS_ASSIGN_OR_RETURN(RunState state, read_state(file));
-  for (const NamedArray& array : named(arrays)) {
-    for (const ParameterTensor& tensor : layout.tensors())
-      ELMS_RETURN_IF_ERROR(read_tensor(file, tensor, array));
-  }
+  for (const RunTensor& tensor : tensors) ELMS_RETURN_IF_ERROR(read_tensor(file, tensor));
   return state;
 }
 

@@ -1,9 +1,10 @@
-// A training run on disk: a GGUF file of parameters, moments and what is needed to go on exactly.
+// A run of training or recovery on disk: a GGUF file of parameters, moments and what is needed to go on exactly.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "elms/offline/training.hpp"
@@ -20,21 +21,27 @@ struct RunState {
   std::vector<LossPoint> valid;
 };
 
-/// The arrays of a run, all [layout.size()].
-struct RunArrays {
-  std::span<float> params, mean, variance;
+/// A matrix of a run [rows, cols], under the name that it has in the file.
+struct RunTensor {
+  std::string name;
+  std::size_t rows, cols;
+  std::span<float> values;
 };
+
+/// The tensors of parameters under `prefix` and their own names; values [layout.size()].
+void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
+                 std::vector<RunTensor>& tensors);
 
 /// "key=value" of everything that decides what the steps of a run are. Runs may only go on with an equal one.
 using Recipe = std::vector<std::string>;
 
 /// Appears under its name when complete. kIoError.
-Status write_checkpoint(const std::string& path, const Recipe& recipe, const ParameterLayout& layout,
-                        const RunState& state, const RunArrays& arrays);
+Status write_checkpoint(const std::string& path, const Recipe& recipe, const RunState& state,
+                        std::span<const RunTensor> tensors);
 
-/// Fills the arrays. kInvalidArgument names what of the recipe or the model's shape is another;
-/// kMalformedFile, kNotFound, kIoError. After an error the arrays may be filled in part.
+/// Fills the tensors. kInvalidArgument names what of the recipe or the model's shape is another;
+/// kMalformedFile, kNotFound, kIoError. After an error the tensors may be filled in part.
 [[nodiscard]] Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe,
-                                               const ParameterLayout& layout, const RunArrays& arrays);
+                                               std::span<const RunTensor> tensors);
 
 }  // namespace elms::inline v0::offline::train

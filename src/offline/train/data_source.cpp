@@ -10,8 +10,10 @@ namespace {
 
 /// What follows a path. False where it is none of them, and so may be part of a path.
 bool read_option(std::string_view option, DataSource& source) {
-  if (option == "loss=all" || option == "loss=completion") {
-    source.loss_on_prompt = option == "loss=all";
+  if (option == "loss=all" || option == "loss=answers" || option == "loss=completion") {
+    source.learnt = option == "loss=all"       ? LearntText::kAll
+                    : option == "loss=answers" ? LearntText::kAnswers
+                                               : LearntText::kCompletion;
     return true;
   }
   if (option.starts_with("split=") && option.size() > 6) {

@@ -51,7 +51,7 @@ DataSourceStatistics describe(const DataSource& source, const ReadSource& read, 
   facts.path = source.path;
   facts.is_text = read.is_text;
   facts.bytes = read.bytes;
-  facts.n_items = read.items.items.size();
+  facts.n_items = read.items.sizes.size();
   facts.n_too_long = read.n_too_long;
   facts.n_shortened = read.n_shortened;
   facts.n_valid_rows = n_valid_of(rows.n_rows(), valid_fraction);

@@ -28,19 +28,27 @@ enum class DocumentSplit : std::uint8_t {
   kSeparator,   ///< at lines that are exactly DataSource::separator
 };
 
+/// Which tokens of an example are learnt to be predicted. The end belongs to each.
+enum class LearntText : std::uint8_t {
+  kCompletion,
+  kAnswers,  ///< the completion, and what the prompt has "solved"
+  kAll,
+};
+
 /// A file whose name ends in ".jsonl" has a JSON object in every line: {"prompt", "completion"}, which become
-/// examples, or {"text"}, which become documents; not both in one file. Any other file is UTF-8 text.
+/// examples, or {"text"}, which become documents; not both in one file. "solved" may name byte ranges of the
+/// prompt, [[begin, end], ...] in order, that answer earlier requests. Any other file is UTF-8 text.
 struct DataSource {
   std::string path;
   double weight = 1.0;  ///< its share of the rows that are drawn, in proportion to those of the others
-  bool loss_on_prompt = false;  ///< of examples: otherwise only the completion and the end are learnt
+  LearntText learnt = LearntText::kCompletion;                ///< of examples
   DocumentSplit split = DocumentSplit::kBlankLines;  ///< of text files
   std::string separator;                             ///< for kSeparator
 };
 
-/// From "wiki.txt:2,tasks.jsonl:5:loss=all,stories.txt:split=file": after each path a weight, `loss=all` or
-/// `loss=completion`, `split=blank`, `split=file` or `split=LINE`, in any order. kInvalidArgument names what
-/// is wrong.
+/// From "wiki.txt:2,tasks.jsonl:5:loss=all,stories.txt:split=file": after each path a weight, `loss=all`,
+/// `loss=answers` or `loss=completion`, `split=blank`, `split=file` or `split=LINE`, in any order.
+/// kInvalidArgument names what is wrong.
 [[nodiscard]] Result<std::vector<DataSource>> parse_data_sources(std::string_view text);
 
 struct DatasetOptions {

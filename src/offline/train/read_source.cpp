@@ -89,36 +89,54 @@ class UnitTokenizer {
     return tokenizer_.encode(text, {.add_special = false});
   }
 
-  void append_item(std::span<const TokenId> text, std::size_t n_text_context, Tokenised& out) const {
-    std::vector<TokenId>& tokens = out.items.tokens;
-    const std::size_t n_bos = tokenizer_.bos() == kNoToken ? 0 : 1;
-    tokens.insert(tokens.end(), n_bos, tokenizer_.bos());
-    tokens.insert(tokens.end(), text.begin(), text.end());
-    tokens.push_back(tokenizer_.eos());
-    out.items.items.push_back({n_bos + text.size() + 1, std::max<std::size_t>(1, n_bos + n_text_context)});
+  /// A text from its token n_lost on, between BOS and EOS. The end is always learnt.
+  void append_item(std::span<const TokenId> text, const std::vector<bool>& learnt, std::size_t n_lost,
+                   Tokenised& out) const {
+    TokenItems& items = out.items;
+    const std::size_t n_bos = tokenizer_.bos() == kNoToken ? 0 : 1, begin = items.tokens.size();
+    items.tokens.insert(items.tokens.end(), n_bos, tokenizer_.bos());
+    items.tokens.insert(items.tokens.end(), text.begin() + static_cast<std::ptrdiff_t>(n_lost), text.end());
+    items.tokens.push_back(tokenizer_.eos());
+    items.is_target.insert(items.is_target.end(), n_bos, false);
+    items.is_target.insert(items.is_target.end(), learnt.begin() + static_cast<std::ptrdiff_t>(n_lost), learnt.end());
+    items.is_target.push_back(true);
+    items.is_target[begin] = false;
+    items.sizes.push_back(items.tokens.size() - begin);
   }
 
-  void append_document(std::string_view text, Tokenised& out) const { append_item(encode(text), 0, out); }
+  void append_document(std::string_view text, Tokenised& out) const {
+    const std::vector<TokenId> tokens = encode(text);
+    append_item(tokens, std::vector<bool>(tokens.size(), true), 0, out);
+  }
 
   void append_example(const JsonExample& example, Tokenised& out) const {
-    const std::vector<TokenId> prompt = encode(example.prompt);
-    const std::vector<TokenId> both = encode(example.prompt + example.completion);
-    const auto parted = std::mismatch(prompt.begin(), prompt.end(), both.begin(), both.end());
-    std::size_t n_prompt = static_cast<std::size_t>(parted.first - prompt.begin());
-    std::span<const TokenId> text = both;
+    const std::string whole = example.prompt + example.completion;
+    const std::vector<TokenId> text = encode(whole);
+    // Tokens that are the same whether the text goes on behind byte `end` or not.
+    const auto n_before = [&](std::size_t end) {
+      const std::vector<TokenId> part = encode(std::string_view(whole).substr(0, end));
+      const auto parted = std::mismatch(part.begin(), part.end(), text.begin(), text.end());
+      return static_cast<std::ptrdiff_t>(parted.first - part.begin());
+    };
+    std::vector<bool> learnt(text.size(), source_.learnt == LearntText::kAll);
+    std::fill(learnt.begin() + n_before(example.prompt.size()), learnt.end(), true);
+    if (source_.learnt == LearntText::kAnswers) {
+      for (const auto& [begin, end] : example.solved) {
+        std::fill(learnt.begin() + n_before(begin), learnt.begin() + n_before(end), true);
+      }
+    }
     const std::size_t n_ends = tokenizer_.bos() == kNoToken ? 1 : 2;
     const std::size_t most = options_.length - std::min(options_.length, n_ends);
-    if (text.size() > most) {
-      const std::size_t n_lost = text.size() - most;
+    const std::size_t n_lost = text.size() - std::min(text.size(), most);
+    if (n_lost > 0) {
+      const auto n_prompt = static_cast<std::size_t>(n_before(example.prompt.size()));
       if (!options_.shorten_prompts || n_lost >= n_prompt) {
         ++out.n_too_long;
         return;
       }
       ++out.n_shortened;
-      text = text.subspan(n_lost);
-      n_prompt -= n_lost;
     }
-    append_item(text, source_.loss_on_prompt ? 0 : n_prompt, out);
+    append_item(text, learnt, n_lost, out);
   }
 
   const DataSource& source_;
@@ -144,7 +162,8 @@ std::vector<std::size_t> group_ends(const std::vector<Unit>& units) {
 Status add_group(Tokenised& group, ReadSource& read) {
   if (!group.status.ok()) return group.status;
   read.items.tokens.insert(read.items.tokens.end(), group.items.tokens.begin(), group.items.tokens.end());
-  read.items.items.insert(read.items.items.end(), group.items.items.begin(), group.items.items.end());
+  read.items.is_target.insert(read.items.is_target.end(), group.items.is_target.begin(), group.items.is_target.end());
+  read.items.sizes.insert(read.items.sizes.end(), group.items.sizes.begin(), group.items.sizes.end());
   read.n_too_long += group.n_too_long;
   read.n_shortened += group.n_shortened;
   return {};

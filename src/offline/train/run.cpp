@@ -19,6 +19,7 @@ Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config, co
   add("rows of tokens", options.length);
   add("rows of a batch", options.batch_rows);
   add("batches of a step", options.accumulate);
+  add("balanced", options.balance == LossBalance::kRows ? "by row" : "by token");
   add("learning rate", options.learning_rate);
   add("least share of it", options.min_rate_share);
   add("warm-up steps", options.warmup_steps);
@@ -47,8 +48,7 @@ double TrainingRun::elapsed() const {
 }
 
 Status TrainingRun::resume() {
-  ELMS_ASSIGN_OR_RETURN(state_,
-                        read_checkpoint(options_.checkpoint, recipe_, trainer_.layout(), trainer_.arrays()));
+  ELMS_ASSIGN_OR_RETURN(state_, read_checkpoint(options_.checkpoint, recipe_, trainer_.run_tensors()));
   elapsed_before_ = state_.elapsed_seconds;
   start_ = Clock::now();
   return {};
@@ -109,7 +109,7 @@ void TrainingRun::validate() {
 
 Status TrainingRun::write_checkpoint() {
   state_.elapsed_seconds = elapsed();
-  return train::write_checkpoint(options_.checkpoint, recipe_, trainer_.layout(), state_, trainer_.arrays());
+  return train::write_checkpoint(options_.checkpoint, recipe_, state_, trainer_.run_tensors());
 }
 
 Status TrainingRun::tell() {

@@ -11,13 +11,12 @@ namespace {
 constexpr std::size_t kOpenRows = 64;
 
 /// Which items share a row, in the order in which rows were begun.
-std::vector<std::vector<std::size_t>> plan_rows(const std::vector<TokenItems::Item>& items,
-                                                std::size_t length) {
+std::vector<std::vector<std::size_t>> plan_rows(const std::vector<std::size_t>& sizes, std::size_t length) {
   std::vector<std::vector<std::size_t>> rows;
   std::vector<std::size_t> used;  // tokens of each row
   std::vector<std::size_t> open;  // rows with room, the oldest first
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const std::size_t n = items[i].n_tokens;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const std::size_t n = sizes[i];
     const auto fits =
         std::find_if(open.begin(), open.end(), [&](std::size_t row) { return used[row] + n <= length; });
     if (fits != open.end()) {
@@ -45,25 +44,23 @@ void TokenRows::reserve(std::size_t n_tokens) {
   is_target_.reserve(n_tokens);
 }
 
-void TokenRows::append(std::span<const TokenId> tokens, std::size_t n_context) {
+void TokenRows::append(const TokenItems& items, std::size_t begin, std::size_t n) {
+  const std::span<const TokenId> tokens = std::span(items.tokens).subspan(begin, n);
   if (is_small_) {
     for (const TokenId token : tokens) small_.push_back(static_cast<std::uint16_t>(token));
   } else {
     large_.insert(large_.end(), tokens.begin(), tokens.end());
   }
-  is_target_.insert(is_target_.end(), n_context, false);
-  is_target_.insert(is_target_.end(), tokens.size() - n_context, true);
+  const auto learnt = items.is_target.begin() + static_cast<std::ptrdiff_t>(begin);
+  is_target_.insert(is_target_.end(), learnt, learnt + static_cast<std::ptrdiff_t>(n));
 }
 
 TokenRows TokenRows::cut(const TokenItems& items, std::size_t length, std::size_t n_vocab) {
   TokenRows rows(n_vocab);
   rows.reserve(items.tokens.size());
-  std::size_t begin = 0;
-  for (const TokenItems::Item& item : items.items) {
-    rows.append(std::span(items.tokens).subspan(begin, item.n_tokens), item.n_context);
-    begin += item.n_tokens;
-  }
-  for (std::size_t at = 0; at < begin; at += length) rows.rows_.push_back({at, std::min(length, begin - at)});
+  const std::size_t n = items.tokens.size();
+  rows.append(items, 0, n);
+  for (std::size_t at = 0; at < n; at += length) rows.rows_.push_back({at, std::min(length, n - at)});
   return rows;
 }
 
@@ -71,19 +68,18 @@ TokenRows TokenRows::pack(const TokenItems& items, std::size_t length, std::size
   TokenRows rows(n_vocab);
   rows.reserve(items.tokens.size());
   std::vector<std::size_t> begins;
-  begins.reserve(items.items.size());
+  begins.reserve(items.sizes.size());
   std::size_t end = 0;
-  for (const TokenItems::Item& item : items.items) {
+  for (const std::size_t size : items.sizes) {
     begins.push_back(end);
-    end += item.n_tokens;
+    end += size;
   }
   std::size_t begin = 0;
-  for (const std::vector<std::size_t>& row : plan_rows(items.items, length)) {
+  for (const std::vector<std::size_t>& row : plan_rows(items.sizes, length)) {
     std::size_t size = 0;
     for (const std::size_t i : row) {
-      const TokenItems::Item& item = items.items[i];
-      rows.append(std::span(items.tokens).subspan(begins[i], item.n_tokens), item.n_context);
-      size += item.n_tokens;
+      rows.append(items, begins[i], items.sizes[i]);
+      size += items.sizes[i];
     }
     rows.rows_.push_back({begin, size});
     begin += size;

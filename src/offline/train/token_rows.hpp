@@ -12,12 +12,9 @@ namespace elms::inline v0::offline::train {
 
 /// Documents or examples as tokens, one after the other.
 struct TokenItems {
-  struct Item {
-    std::size_t n_tokens;
-    std::size_t n_context;  ///< of them, from the start, are no targets; at least 1
-  };
   std::vector<TokenId> tokens;
-  std::vector<Item> items;
+  std::vector<bool> is_target;     ///< [tokens]: learnt to be predicted; never the first of an item
+  std::vector<std::size_t> sizes;  ///< tokens of each item
 };
 
 class TokenRows {
@@ -45,7 +42,7 @@ class TokenRows {
   explicit TokenRows(std::size_t n_vocab) : is_small_(n_vocab <= std::size_t{1} << 16) {}
 
   void reserve(std::size_t n_tokens);
-  void append(std::span<const TokenId> tokens, std::size_t n_context);
+  void append(const TokenItems& items, std::size_t begin, std::size_t n);
   [[nodiscard]] TokenId at(std::size_t i) const noexcept {
     return is_small_ ? TokenId{small_[i]} : large_[i];
   }

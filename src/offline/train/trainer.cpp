@@ -14,14 +14,6 @@ std::size_t n_targets(const TokenBatch& batch) noexcept {
          static_cast<std::size_t>(std::count(batch.targets.begin(), batch.targets.end(), kIgnoredTarget));
 }
 
-void scale(ThreadPool& pool, std::span<float> values, float factor) noexcept {
-  constexpr std::size_t kBlock = 65536;
-  pool.parallel_for((values.size() + kBlock - 1) / kBlock, [&](std::size_t i) {
-    for (float& value : values.subspan(i * kBlock, std::min(kBlock, values.size() - i * kBlock)))
-      value *= factor;
-  });
-}
-
 }  // namespace
 
 Result<Trainer> Trainer::create(ParameterLayout layout, detail::Buffer<float> params, const StepShape& shape,
@@ -36,13 +28,27 @@ Result<Trainer> Trainer::create(ParameterLayout layout, detail::Buffer<float> pa
   return trainer;
 }
 
-double Trainer::accumulate_gradient(const TokenBatch& batch, double weight) noexcept {
+std::vector<RunTensor> Trainer::run_tensors() {
+  std::vector<RunTensor> tensors;
+  add_tensors("param.", layout_, params_, tensors);
+  add_tensors("adam.m.", layout_, adam_.mean(), tensors);
+  add_tensors("adam.v.", layout_, adam_.variance(), tensors);
+  return tensors;
+}
+
+void Trainer::weigh(std::span<const TokenBatch> batches) noexcept {
+  auto end = targets_.begin();
+  for (const TokenBatch& batch : batches) end = std::copy(batch.targets.begin(), batch.targets.end(), end);
+  const std::size_t group = shape_.balance == LossBalance::kRows ? shape_.batch.length : targets_.size();
+  equal_weights<float>(targets_, group, weights_.data());
+}
+
+double Trainer::accumulate_gradient(const TokenBatch& batch, const float* weights) noexcept {
   decoder_.forward(*pool_, layout_, params_.data(), batch.tokens);
   const std::span<float> logits = decoder_.logits();
   const double loss =
-      cross_entropy<float>(*pool_, batch.targets, static_cast<std::size_t>(layout_.config().n_vocab),
-                           logits.data(), logits.data(), decoder_.row_loss());
-  if (weight != 1.0) scale(*pool_, logits, static_cast<float>(weight));
+      weighted_cross_entropy<float>(*pool_, batch.targets, weights, static_cast<std::size_t>(layout_.config().n_vocab),
+                                    logits.data(), logits.data(), decoder_.row_loss());
   decoder_.backward(*pool_, layout_, params_.data(), batch.tokens, gradients_.data());
   return loss;
 }
@@ -55,14 +61,10 @@ double Trainer::take_step(const Dataset& dataset, std::uint64_t step, double rat
 }
 
 double Trainer::take_step(std::span<const TokenBatch> batches, std::uint64_t step, double rate) noexcept {
-  std::size_t total = 0;
-  for (const TokenBatch& batch : batches) total += n_targets(batch);
+  weigh(batches);
   double loss = 0.0;
-  for (const TokenBatch& batch : batches) {
-    const std::size_t n = n_targets(batch);
-    if (n == 0) continue;
-    const double weight = static_cast<double>(n) / static_cast<double>(total);
-    loss += weight * accumulate_gradient(batch, weight);
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    if (n_targets(batches[i]) > 0) loss += accumulate_gradient(batches[i], &weights_[i * shape_.batch.n_tokens()]);
   }
   double gradient_scale = 1.0;
   if (shape_.clip_norm > 0.0) {

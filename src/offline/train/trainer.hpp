@@ -20,6 +20,7 @@ struct StepShape {
   BatchShape batch;
   std::size_t accumulate = 1;
   double clip_norm = 1.0;
+  LossBalance balance = LossBalance::kTokens;
 };
 
 /// Parameters, gradients, moments and activations of one run. The pool must outlive it. Used by one thread at
@@ -32,7 +33,7 @@ class Trainer {
                                               ActivationMemory memory, std::shared_ptr<ThreadPool> pool);
 
   /// Takes step `step` (from 0) on batches step * accumulate and following. Returns the mean loss of its
-  /// targets before it. A batch is as good as one of `accumulate` times the rows.
+  /// targets before it, balanced as asked. A batch is as good as one of `accumulate` times the rows.
   double take_step(const Dataset& dataset, std::uint64_t step, double rate);
   /// The same on batches given: `accumulate` of them.
   double take_step(std::span<const TokenBatch> batches, std::uint64_t step, double rate) noexcept;
@@ -44,7 +45,8 @@ class Trainer {
 
   [[nodiscard]] const ParameterLayout& layout() const noexcept { return layout_; }
   [[nodiscard]] std::span<const float> params() const noexcept { return params_; }
-  [[nodiscard]] RunArrays arrays() noexcept { return {params_, adam_.mean(), adam_.variance()}; }
+  /// Parameters and moments, for checkpoints.
+  [[nodiscard]] std::vector<RunTensor> run_tensors();
 
  private:
   Trainer(ParameterLayout layout, detail::Buffer<float> params, const StepShape& shape, AdamW adam,
@@ -55,10 +57,14 @@ class Trainer {
         adam_(std::move(adam)),
         decoder_(std::move(decoder)),
         pool_(std::move(pool)),
-        batches_(shape.accumulate) {}
+        batches_(shape.accumulate),
+        targets_(shape.accumulate * shape.batch.n_tokens()),
+        weights_(targets_.size()) {}
 
-  /// Adds the gradient of `weight` times the batch's mean loss; returns that loss.
-  double accumulate_gradient(const TokenBatch& batch, double weight) noexcept;
+  /// Sets weights_ to how much each token of the step's batches counts; all together make 1, or 0 without targets.
+  void weigh(std::span<const TokenBatch> batches) noexcept;
+  /// Adds the gradient of the batch's weighted loss; returns that loss.
+  double accumulate_gradient(const TokenBatch& batch, const float* weights) noexcept;
 
   ParameterLayout layout_;
   detail::Buffer<float> params_, gradients_;
@@ -67,6 +73,8 @@ class Trainer {
   TrainDecoder<float> decoder_;
   std::shared_ptr<ThreadPool> pool_;
   std::vector<TokenBatch> batches_;  ///< [accumulate]
+  std::vector<TokenId> targets_;     ///< [accumulate, n_sequences, length]: of the step's batches
+  std::vector<float> weights_;       ///< the same: how much each counts
   TokenBatch valid_batch_, valid_row_;
 };
 
