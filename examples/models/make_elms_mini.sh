@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Makes elms-mini from the texts and tasks below ../shared/data: its data, its vocabulary, the model. See TASKS.md here.
-# usage: make_elms_mini.sh WORK_DIR [MINUTES]      (default: 60 minutes of training; a run that was cut off goes on)
+# Makes elms-mini from the texts and tasks below ../shared/data: its data, its vocabulary, the model, its levels.
+# usage: make_elms_mini.sh WORK_DIR [MINUTES]      (default: 120 minutes of training; what was cut off goes on)
+# See TASKS.md and README.md here.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 shared=$(realpath -m "${ELMS_SHARED_DIR:-$root/../shared}")/data
 elms=${ELMS:-$root/build/release/src/cli/elms}
 work=${1:?usage: make_elms_mini.sh WORK_DIR [MINUTES]}
-minutes=${2:-60}
+minutes=${2:-120}
 data=$work/data
 shape='{"d_model":256,"n_layers":8,"n_heads":8,"n_kv_heads":2,"head_dim":32,"d_ff":768,"context_length":1024,"tied_head":true}'
+levels=0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1.0
 
 # Where the files of a task set are.
 source_of() {
@@ -17,6 +19,7 @@ source_of() {
     clinc150) echo "$shared/clinc150/data_train_val.json" ;;
     banking77) echo "$shared/banking77/train.csv" ;;
     sgd) echo "$shared/sgd/train" ;;
+    octopus) echo "$shared/elastilm/Octopus_refined" ;;
     *) echo "$shared/$1" ;;
   esac
 }
@@ -44,26 +47,69 @@ make_data() {
   cat "$shared"/wikipedia-excellent/wiki_* | sed -E '/^<\/?doc/d' >"$data/wiki.txt"
   head -c 24000000 "$data/wiki.txt" >"$data/wiki.train.txt"
   tail -c 300000 "$data/wiki.txt" >"$data/wiki.held.txt"
-  local seed
-  for seed in 11 12 13; do make_tasks "$data/tasks.$seed.jsonl" $seed --functions 3-12 --few-shot 0-2; done
-  cat "$data"/tasks.1?.jsonl >"$data/tasks.jsonl"
-  make_tasks "$data/arguments.jsonl" 21 --functions 3-8 --few-shot 1-2 --arguments
+  make_tasks "$data/plain.jsonl" 11 --functions 3-12 --few-shot 0-2
+  make_tasks "$data/turns.jsonl" 31 --functions 4-10 --few-shot 4-12
+  make_tasks "$data/aliased.1.jsonl" 41 --functions 4-9 --few-shot 2-9 --renamed 0.5 --by-example 0.35
+  make_tasks "$data/aliased.2.jsonl" 42 --functions 4-9 --few-shot 2-9 --renamed 0.5 --by-example 0.35
+  cat "$data"/aliased.?.jsonl >"$data/aliased.jsonl"
+  make_tasks "$data/arguments.jsonl" 32 --functions 3-6 --few-shot 3-7 --arguments
+  # What judges: requests and functions that training has not seen.
+  local set
+  for set in snips clinc150 banking77 hwu64; do
+    "$elms" tasks --from $set --in "$(source_of $set)" -o "$data/$set.valid.jsonl" --split valid --unseen-functions exclude >&2
+    [[ $set == snips ]] ||
+      "$elms" tasks --from $set --in "$(source_of $set)" -o "$data/$set.unseen.jsonl" --split valid --unseen-functions only >&2
+  done
+  "$elms" tasks --from octopus --in "$(source_of octopus)" -o "$data/octopus.jsonl" >&2
+  # What units are judged by: some of everything that was trained on, as text.
+  { head -c 30000 "$data/stories.train.txt"; head -c 30000 "$data/wiki.train.txt"; } >"$data/calibration.txt"
+  shuf -n 60 --random-source=<(yes) "$data/turns.jsonl" | python3 -c '
+import json, sys
+for line in sys.stdin:
+    item = json.loads(line)
+    print(item["prompt"] + item["completion"] + "\n")' >>"$data/calibration.txt"
 }
 
 make_vocabulary() {
   head -c 5000000 "$data/wiki.train.txt" >"$data/wiki.vocab.txt"
-  "$elms" vocab --text "$data/stories.train.txt" "$data/wiki.vocab.txt" --jsonl "$data/tasks.11.jsonl" --size 4096 \
+  "$elms" vocab --text "$data/stories.train.txt" "$data/wiki.vocab.txt" --jsonl "$data/plain.jsonl" --size 4096 \
     -o "$work/vocab.gguf"
 }
 
-[[ -f $data/arguments.jsonl ]] || make_data
-[[ -f $work/vocab.gguf ]] || make_vocabulary
+# train STAGE SHARE DATA OPTION...: a part of the time; what is done already stays.
+train() {
+  local stage=$1 share=$2 sources=$3 resume=()
+  shift 3
+  [[ ! -f $work/$stage.gguf ]] || return 0
+  [[ ! -f $work/$stage.ckpt.gguf ]] || resume=(--resume)
+  "$elms" train --name elms-mini --data "$sources" --length 512 --batch-rows 8 --warmup 30 --type f32 \
+    --minutes "$(awk "BEGIN { print $minutes * $share }")" --checkpoint "$work/$stage.ckpt.gguf" --checkpoint-every 100 \
+    "${resume[@]}" --plot "$work/$stage.svg" --json -o "$work/$stage.gguf" "$@" >"$work/$stage.json"
+}
 
-# Every token of a prompt is learnt too: with completions alone the few targets of a row of tasks would drown among those of
-# a row of text.
-resume=()
-[[ ! -f $work/run.ckpt.gguf ]] || resume=(--resume)
-"$elms" train --vocab "$work/vocab.gguf" --shape "$shape" --name elms-mini \
-  --data "$data/stories.train.txt:2,$data/wiki.train.txt:1,$data/tasks.jsonl:6:loss=all,$data/arguments.jsonl:1:loss=all" \
-  --length 512 --batch-rows 8 --lr 2.5e-3 --minutes "$minutes" --checkpoint "$work/run.ckpt.gguf" --checkpoint-every 100 \
-  "${resume[@]}" --type q8_0 --plot "$work/loss.svg" -o "$work/elms-mini.gguf"
+# Every token of a prompt is learnt at first; later the answers, which would drown among texts if rows did not count the same.
+train_model() {
+  local stories=$data/stories.train.txt wiki=$data/wiki.train.txt
+  train language 0.2 "$stories:2,$wiki:2,$data/plain.jsonl:4:loss=all,$data/arguments.jsonl:1:loss=all" --lr 2.5e-3 \
+    --min-lr-share 0.4 --vocab "$work/vocab.gguf" --shape "$shape"
+  train names 0.25 "$data/turns.jsonl:6:loss=answers,$data/plain.jsonl:1.5:loss=all,$data/arguments.jsonl:1:loss=answers,$stories:1.5,$wiki:0.7" \
+    --balance rows --lr 2e-3 --min-lr-share 0.5 --init "$work/language.gguf"
+  train descriptions 0.55 "$data/aliased.jsonl:6:loss=answers,$data/turns.jsonl:1.5:loss=answers,$data/plain.jsonl:0.8:loss=all,$data/arguments.jsonl:0.8:loss=answers,$stories:1.6,$wiki:0.5" \
+    --balance rows --lr 1.8e-3 --min-lr-share 0.03 --init "$work/names.gguf"
+}
+
+# Units in order, levels, and all widths trained together.
+make_elastic() {
+  local resume=()
+  [[ ! -f $work/elms-mini.gguf.checkpoint ]] || resume=(--resume)
+  "$elms" elasticize "$work/descriptions.gguf" -o "$work/elms-mini.gguf" --calib "$data/calibration.txt" \
+    --importance taylor,flap --allocation search --search-tokens 2048 --levels "$levels" --type q8_0 \
+    --recover nested --recover-data "$data/aliased.jsonl:4:loss=answers,$data/turns.jsonl:2:loss=answers,$data/arguments.jsonl:0.7:loss=answers,$data/stories.train.txt:2,$data/wiki.train.txt:1" \
+    --recover-balance rows --recover-length 512 --recover-rows 8 --recover-minutes "$(awk "BEGIN { print $minutes * 0.25 }")" \
+    "${resume[@]}" --json >"$work/elastic.json"
+}
+
+[[ -f $data/calibration.txt ]] || make_data
+[[ -f $work/vocab.gguf ]] || make_vocabulary
+train_model
+make_elastic

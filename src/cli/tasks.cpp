@@ -148,6 +148,12 @@ void add_tasks(CLI::App& app, Action& action) {
   command.add_option("--in", options.inputs, "Files or folders of that format")->required()->option_text("PATH...");
   command.add_option("-o,--output", arguments->output, "JSON lines to write")->required()->option_text("FILE");
   add_range(command, "--functions", options.functions, "Functions listed in a prompt (default: 8; octopus: all)", "N|A-B");
+  command.add_option("--renamed", options.renamed, "Share of the functions whose names say nothing, so that descriptions must be read")
+      ->check(CLI::Range(0.0, 1.0))
+      ->option_text("X [0]");
+  command.add_option("--by-example", options.by_example, "Share of the functions described by one of their requests")
+      ->check(CLI::Range(0.0, 1.0))
+      ->option_text("X [0]");
   add_range(command, "--few-shot", options.few_shot, "Solved examples before the request", "N|A-B [0]");
   command.add_flag("--arguments", options.arguments, "Complete the call with its arguments (snips, sgd, hwu64)");
   add_choice_of_requests(command, options);

@@ -80,6 +80,20 @@ TEST_CASE("cli: what elasticize writes is what info reads", "[cli]") {
   for (const json& level : info["levels"]) CHECK(level["ffn_units"][0].get<int>() % 32 == 0);
 }
 
+TEST_CASE("cli: info shows how much units matter", "[cli]") {
+  const std::string path = elastic_random_model(), svg = scratch_path("importance.svg");
+  const json info = elms_json({"info", path, "--importance", "--plot", svg});
+  CHECK(info["importance"]["method"] == "flap");
+  REQUIRE(info["importance"]["layers"].size() == 3);
+  for (const json& layer : info["importance"]["layers"]) {
+    REQUIRE(layer["heads"].size() == 4);
+    REQUIRE(layer["ffn_units"].size() == 192);
+    CHECK(layer["ffn_units"][0].get<double>() >= layer["ffn_units"][191].get<double>());
+  }
+  const auto bytes = read_bytes(svg);
+  CHECK(std::string(bytes.begin(), bytes.end()).find("FFN units") != std::string::npos);
+}
+
 TEST_CASE("cli: extract says which level became what", "[cli]") {
   const std::string elastic = elastic_random_model(), path = scratch_path("json_extract.gguf");
   const json info = elms_json({"info", elastic});

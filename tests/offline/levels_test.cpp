@@ -189,7 +189,7 @@ TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline
   options.window_tokens = 32;
   options.kl_tokens = 32;
   options.prompts = 1;
-  const offline::TaskItem item{"tiny", "Request: a\nFunction:", {" yes", " no"}, 0, "", std::nullopt};
+  const offline::TaskItem item{"tiny", "Request: a\nFunction:", {" yes", " no"}, 0, "", std::nullopt, {}};
   auto results = offline::compare_recipes(path, text, text, {{"tiny", {item}}}, options);
   REQUIRE_OK(results);
   REQUIRE(results->size() >= 1 + 5);  // layer dropping may have no model at this cost
@@ -204,6 +204,32 @@ TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline
     CHECK(result.cost_share <= 0.7);
     CHECK(result.quality.divergence > 0.0);
   }
+
+  const std::size_t n_plain = results->size();
+  offline::RecoveryOptions& recovery = options.recovery.emplace();
+  recovery.data = scratch_path("compare_text.txt");
+  write_bytes(recovery.data, {text.begin(), text.end()});
+  recovery.n_steps = 12;
+  recovery.warmup_steps = 1;
+  recovery.batch_rows = 2;
+  recovery.length = 32;
+  recovery.rank = 4;
+  results = offline::compare_recipes(path, text, text, {}, options);
+  REQUIRE_OK(results);
+  CHECK(results->size() == 2 * n_plain - 1);  // the full model has nothing to recover
+  for (const offline::CompareResult& recovered : *results) {
+    if (recovered.recovery == "none") continue;
+    INFO(recovered.recipe);
+    const auto before = std::find_if(results->begin(), results->end(), [&](const offline::CompareResult& result) {
+      return result.recipe == recovered.recipe && result.recovery == "none";
+    });
+    REQUIRE(before != results->end());
+    CHECK(recovered.cost_share == before->cost_share);
+    CHECK(recovered.quality.divergence < before->quality.divergence);
+  }
+  recovery.method = offline::RecoveryMethod::kNested;
+  CHECK(offline::compare_recipes(path, text, text, {}, options).error().code() == elms::StatusCode::kInvalidArgument);
+  options.recovery.reset();
   CHECK(offline::compare_recipes(path, "", text, {}, options).error().code() == elms::StatusCode::kInvalidArgument);
   options.progress = [](const offline::Progress&) { return elms::Flow::kStop; };
   CHECK(offline::compare_recipes(path, text, text, {}, options).error().code() == elms::StatusCode::kCancelled);

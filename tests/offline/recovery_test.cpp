@@ -278,6 +278,79 @@ TEST_CASE("recovery: the result does not depend on the number of threads", "[rec
   CHECK(adapters[0] == adapters[1]);
 }
 
+/// Stops the work in the middle of learning.
+elms::offline::ProgressCallback stop_when_half_learnt() {
+  return [](const offline::Progress& progress) {
+    return progress.phase == "recover" && progress.fraction >= 0.5 ? elms::Flow::kStop : elms::Flow::kContinue;
+  };
+}
+
+TEST_CASE("recovery: a run that is stopped and resumed gives the same bytes", "[recovery]") {
+  const std::string elastic = write_elastic();
+  for (const auto method : {offline::RecoveryMethod::kLora, offline::RecoveryMethod::kNested}) {
+    INFO(offline::to_string(method));
+    const std::string whole = scratch_path("run_whole.gguf"), broken = scratch_path("run_broken.gguf");
+    auto options = small_recovery(method);
+    REQUIRE_OK(offline::recover(elastic, whole, options));
+    // Step 4 of 6 is kept, and the model never written: a run that was broken off.
+    options.checkpoint = scratch_path("run.checkpoint");
+    options.checkpoint_every = 4;
+    options.progress = [](const offline::Progress& progress) {
+      return progress.phase == "write" ? elms::Flow::kStop : elms::Flow::kContinue;
+    };
+    CHECK(offline::recover(elastic, broken, options).error().code() == elms::StatusCode::kCancelled);
+    REQUIRE(std::filesystem::exists(options.checkpoint));
+    options.progress = nullptr;
+    CHECK(offline::recover(elastic, broken, options).error().code() == elms::StatusCode::kInvalidArgument);  // not resumed
+    options.resume = true;
+    auto other = options;
+    other.length = 16;
+    CHECK(offline::recover(elastic, broken, other).error().code() == elms::StatusCode::kInvalidArgument);
+    const auto report = offline::recover(elastic, broken, options);
+    REQUIRE_OK(report);
+    CHECK(report->n_steps == options.n_steps);
+    CHECK_FALSE(std::filesystem::exists(options.checkpoint));
+    CHECK(session_logits(whole, 0) == session_logits(broken, 0));
+    CHECK(session_logits(whole, 2) == session_logits(broken, 2));
+  }
+}
+
+TEST_CASE("recovery: elasticize recovers too, and goes on where it was stopped", "[recovery]") {
+  const std::string original = write_model(small_shape(), elms::DType::kF32, "recovery_original.gguf");
+  const std::string elastic = write_elastic(), output = scratch_path("in_one.gguf");
+  offline::ElasticizeOptions options;
+  options.importance = {offline::ImportanceMethod::kMagnitude};
+  options.cost_targets = {0.5, 0.75};
+  options.type = elms::DType::kF32;
+  options.pool = make_pool(1);
+  options.recovery = small_recovery(offline::RecoveryMethod::kLora);
+  const auto report = offline::elasticize(original, output, "", options);
+  REQUIRE_OK(report);
+  REQUIRE(report->recovery.has_value());
+  const std::string apart = scratch_path("apart.gguf");
+  REQUIRE_OK(offline::recover(elastic, apart, small_recovery(offline::RecoveryMethod::kLora)));
+  CHECK(session_logits(output, 0) == session_logits(apart, 0));
+  CHECK_FALSE(std::filesystem::exists(output + ".unrecovered"));
+  CHECK_FALSE(std::filesystem::exists(output + ".checkpoint"));
+
+  const std::string later = scratch_path("in_two.gguf");
+  options.recovery->n_steps = 0;
+  options.recovery->minutes = 0.02;
+  options.progress = stop_when_half_learnt();
+  CHECK(offline::elasticize(original, later, "", options).error().code() == elms::StatusCode::kCancelled);
+  CHECK(std::filesystem::exists(later + ".unrecovered"));
+  CHECK(std::filesystem::exists(later + ".checkpoint"));
+  CHECK_FALSE(std::filesystem::exists(later));
+  options.progress = nullptr;
+  options.recovery->resume = true;
+  const auto resumed = offline::elasticize(original, later, "", options);
+  REQUIRE_OK(resumed);
+  CHECK(resumed->levels.size() == 3);
+  CHECK(resumed->recovery->n_steps > 0);
+  CHECK(open_model(later)->levels().size() == 3);
+  CHECK_FALSE(std::filesystem::exists(later + ".unrecovered"));
+}
+
 TEST_CASE("recovery: what cannot work is refused, and what is stopped leaves nothing", "[recovery]") {
   const std::string elastic = write_elastic();
   const std::string output = scratch_path("stopped.gguf");

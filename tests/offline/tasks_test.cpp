@@ -239,6 +239,47 @@ TEST_CASE("tasks: the seed decides everything, and each item by itself", "[offli
   CHECK(by_function.size() == 3);
 }
 
+TEST_CASE("tasks: a line says where its examples are solved", "[offline][tasks]") {
+  auto options = task_options(TaskSource::kClinc150, clinc_file());
+  options.few_shot = {2, 2};
+  for (const TaskItem& item : items_of(options)) {
+    INFO(item.prompt);
+    REQUIRE(item.solved.size() == 2);
+    for (const auto& [begin, end] : item.solved) {
+      const std::string answer = item.prompt.substr(begin, end - begin);
+      CHECK(std::count(item.choices.begin(), item.choices.end(), answer) == 1);
+      CHECK(item.prompt.substr(0, begin).ends_with("\nFunction:"));
+      CHECK(item.prompt[end] == '\n');
+    }
+  }
+}
+
+TEST_CASE("tasks: names that say nothing, and requests as descriptions, leave the answer to be found", "[offline][tasks]") {
+  const auto plain = items_of(task_options(TaskSource::kClinc150, clinc_file()));
+  auto options = task_options(TaskSource::kClinc150, clinc_file());
+  options.renamed = 1.0;
+  for (const TaskItem& item : items_of(options)) {
+    INFO(item.prompt);
+    CHECK(item.choices[item.answer] != " " + item.function);
+    for (const std::string& choice : item.choices) CHECK(count_of(item.prompt, "\n" + choice.substr(1) + ": ") == 1);
+    CHECK(item.prompt.find("\n" + item.function + ":") == std::string::npos);
+  }
+  options.renamed = 0.0;
+  options.by_example = 1.0;
+  for (const TaskItem& item : items_of(options)) {
+    INFO(item.prompt);
+    CHECK(item.choices[item.answer] == " " + item.function);
+    CHECK(count_of(item.prompt, request_of(item)) == 1);  // never described by the request itself
+  }
+  options.arguments = true;
+  options.renamed = 0.5;
+  CHECK(offline::make_tasks(options).error().code() == elms::StatusCode::kInvalidArgument);
+  options.arguments = false;
+  options.renamed = 1.5;
+  CHECK(offline::make_tasks(options).error().code() == elms::StatusCode::kInvalidArgument);
+  CHECK(plain.size() == items_of(task_options(TaskSource::kClinc150, clinc_file())).size());
+}
+
 TEST_CASE("tasks: examples are of other requests", "[offline][tasks]") {
   auto options = task_options(TaskSource::kClinc150, clinc_file());
   options.few_shot = {2, 2};

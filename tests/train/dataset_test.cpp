@@ -165,6 +165,18 @@ TEST_CASE("dataset: the loss of an example is on its completion and the end", "[
   }
 }
 
+TEST_CASE("dataset: answers that a prompt shows are learnt on request", "[train]") {
+  const std::string path =
+      write_text("solved.jsonl", R"({"prompt": "Q1 A1 Q2 A2 Q3", "completion": " A3", "solved": [[2, 5], [8, 11]]})");
+  for (const LearntText learnt : {LearntText::kCompletion, LearntText::kAnswers}) {
+    DataSource source = source_of(path);
+    source.learnt = learnt;
+    TokenBatch batch;
+    open_dataset({source}, small_rows(48)).train_batch(0, 1, batch);
+    CHECK(text_of_targets(batch) == (learnt == LearntText::kAnswers ? " A1 A2 A3" : " A3"));
+  }
+}
+
 TEST_CASE("dataset: examples are packed whole, each once", "[train]") {
   constexpr std::size_t kExamples = 500;
   const std::string path = write_text("packed.jsonl", numbered_examples(kExamples));
@@ -319,7 +331,11 @@ TEST_CASE("dataset: hostile lines are refused with their number", "[train]") {
        {"{", "[]", "null", "{\"prompt\": \"a\"}", "{\"completion\": \"b\"}",
         "{\"prompt\": 1, \"completion\": \"b\"}", "{\"prompt\": \"a\", \"completion\": [\"b\"]}",
         "{\"text\": \"a document among examples\"}", "{\"text\": \"a\", \"prompt\": \"b\"}",
-        "{\"prompt\": \"\xFF\", \"completion\": \"b\"}", "{} {}"}) {
+        "{\"prompt\": \"\xFF\", \"completion\": \"b\"}", "{} {}",
+        "{\"prompt\": \"a\", \"completion\": \"b\", \"solved\": [[0, 2]]}",
+        "{\"prompt\": \"ab\", \"completion\": \"b\", \"solved\": [[1, 2], [0, 1]]}",
+        "{\"prompt\": \"ab\", \"completion\": \"b\", \"solved\": [[1, -1]]}",
+        "{\"prompt\": \"ab\", \"completion\": \"b\", \"solved\": \"all\"}"}) {
     INFO(line);
     CHECK(error_for(line).find("hostile.jsonl:3") != std::string::npos);
   }

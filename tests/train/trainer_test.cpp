@@ -219,6 +219,18 @@ TEST_CASE("train: accumulated batches are as good as large ones", "[train]") {
   CHECK_FALSE(same_bits(parameters_of(large.output), parameters_of(parts.output)));
 }
 
+TEST_CASE("train: with rows balanced, accumulated batches are as good as large ones too", "[train]") {
+  offline::TrainingOptions large = tiny_options("trainer_rows.gguf");
+  large.batch_rows = 4;
+  large.balance = offline::LossBalance::kRows;
+  offline::TrainingOptions parts = tiny_options("trainer_rows_parts.gguf");
+  parts.accumulate = 2;
+  parts.balance = offline::LossBalance::kRows;
+  const offline::TrainingReport a = run_training(large), b = run_training(parts);
+  for (std::size_t i = 0; i < a.train.size(); ++i)
+    CHECK(a.train[i].loss == Approx(b.train[i].loss).epsilon(1e-4));
+}
+
 TEST_CASE("train: a run limited by time ends in time with a small rate", "[train]") {
   offline::TrainingOptions options = tiny_options("trainer_minutes.gguf");
   options.n_steps = 0;

@@ -49,6 +49,9 @@ struct TaskOptions {
   std::string part;                  ///< CLINC150: only this part of the file, e.g. "test"; empty: all of it
   CountRange functions;              ///< listed in a prompt; 0: 8, and all of them for Octopus
   CountRange few_shot;               ///< solved examples of other requests before the request
+  double renamed = 0.0;              ///< share of listed functions that get a name which says nothing, so that the
+                                     ///< description must be read; not with `arguments`
+  double by_example = 0.0;           ///< share of listed functions described by one of their requests instead
   bool arguments = false;            ///< complete the call with its arguments instead of the function's name
   TaskSplit split = TaskSplit::kAll;
   UnseenFunctions unseen = UnseenFunctions::kInclude;

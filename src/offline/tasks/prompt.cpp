@@ -1,7 +1,9 @@
 // Prompts: a header, the listed functions, solved examples, the request. What varies is drawn from the seed and the
 // request's own text, so that one item does not depend on which others are made.
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <set>
 
 #include "elms/detail/random.hpp"
 #include "offline/progress_meter.hpp"
@@ -27,6 +29,18 @@ constexpr std::string_view kHeaders[] = {
     "Functions of this device:",
     "Match the request with one of the functions below.",
     "Here is what you can do. Select what the user wants.",
+};
+
+/// Names that say nothing are two of these.
+constexpr std::string_view kAliasWords[] = {
+    "amber", "anchor", "apple",  "arrow",  "bamboo", "basin",  "beacon", "birch",  "bison",  "blue",   "brick",  "bridge",
+    "cactus", "candle", "canyon", "cedar", "cherry", "cliff",  "clover", "coral",  "copper", "cotton", "crane",  "daisy",
+    "delta", "dune",   "ember",  "falcon", "fern",   "flint",  "fox",    "garnet", "ginger", "glacier", "gold",  "granite",
+    "green", "harbor", "hazel",  "heron",  "ivory",  "jade",   "juniper", "kite",  "lagoon", "lark",   "lemon",  "lily",
+    "linen", "lotus",  "maple",  "marble", "meadow", "mint",   "moss",   "nickel", "oak",    "olive",  "onyx",   "opal",
+    "orchid", "otter", "owl",    "pearl",  "pebble", "pepper", "pine",   "plum",   "prairie", "quartz", "raven", "reed",
+    "river", "robin",  "rose",   "ruby",   "saddle", "sage",   "salmon", "sand",   "silver", "slate",  "spruce", "stone",
+    "sunset", "swan",  "thistle", "tiger", "topaz",  "tulip",  "velvet", "violet", "walnut", "willow", "wolf",   "zinc",
 };
 
 template <typename T>
@@ -87,19 +101,42 @@ class PromptBuilder {
     item.function = function.name;
     item.seen = !function.held_out;
     item.prompt = concat(kHeaders[random.below(std::size(kHeaders))], "\n");
-    for (const std::size_t f : listed) append_function(corpus_.functions[f], random, item.prompt);
-    append_examples(request, listed, random, item);
+    const Names names = draw_names(listed, random);
+    for (const std::size_t f : listed) append_function(f, names, request, random, item.prompt);
+    append_examples(request, listed, names, random, item);
     item.prompt += concat("Request: ", shown_text(request), "\n", options_.arguments ? "Call:" : "Function:");
     if (options_.arguments) {
       add_calls(function, request, random, item);
     } else {
-      for (const std::size_t f : listed) item.choices.push_back(" " + corpus_.functions[f].name);
+      for (const std::size_t f : listed) item.choices.push_back(" " + names.at(f));
       item.answer = static_cast<std::size_t>(std::find(listed.begin(), listed.end(), request.function) - listed.begin());
     }
     return item;
   }
 
  private:
+  using Names = std::map<std::size_t, std::string>;  // of the listed functions, as a prompt calls them
+
+  /// True in that share of calls. Draws nothing for a share of 0, so that it leaves all else as it was.
+  static bool chance(double share, Xoshiro256& random) {
+    constexpr std::uint64_t kSteps = 1 << 20;
+    return share > 0.0 && static_cast<double>(random.below(kSteps)) < share * static_cast<double>(kSteps);
+  }
+
+  [[nodiscard]] Names draw_names(const std::vector<std::size_t>& listed, Xoshiro256& random) const {
+    Names names;
+    std::set<std::string> aliases;
+    for (const std::size_t f : listed) {
+      names[f] = corpus_.functions[f].name;
+      if (!chance(options_.renamed, random)) continue;
+      do {
+        const std::string_view first = kAliasWords[random.below(std::size(kAliasWords))];
+        names[f] = concat(first, "_", kAliasWords[random.below(std::size(kAliasWords))]);
+      } while (!aliases.insert(names[f]).second);
+    }
+    return names;
+  }
+
   [[nodiscard]] bool is_usable(const Request& request) const {
     if (!options_.arguments) return true;
     const std::vector<std::string>& known = corpus_.functions[request.function].parameters;
@@ -152,18 +189,27 @@ class PromptBuilder {
     return listed;
   }
 
-  void append_function(const Function& function, Xoshiro256& random, std::string& prompt) const {
-    prompt += function.name;
+  void append_function(std::size_t f, const Names& names, const Request& request, Xoshiro256& random,
+                       std::string& prompt) const {
+    const Function& function = corpus_.functions[f];
+    prompt += names.at(f);
     if (options_.arguments) {
       prompt += '(';
       for (std::size_t i = 0; i < function.parameters.size(); ++i) prompt += (i > 0 ? ", " : "") + function.parameters[i];
       prompt += ')';
     }
+    if (!examples_[f].empty() && chance(options_.by_example, random)) {
+      const std::string& example = shown_text(corpus_.requests[examples_[f][random.below(examples_[f].size())]]);
+      if (plain_words(example) != plain_words(shown_text(request))) {
+        prompt += concat(": ", example, "\n");
+        return;
+      }
+    }
     const std::string& description = function.descriptions[random.below(function.descriptions.size())];
     prompt += concat(": ", description, "\n");
   }
 
-  void append_examples(const Request& request, std::vector<std::size_t> functions, Xoshiro256& random,
+  void append_examples(const Request& request, std::vector<std::size_t> functions, const Names& names, Xoshiro256& random,
                        TaskItem& item) const {
     const auto n = static_cast<std::size_t>(std::max(0, draw(options_.few_shot, random)));
     std::erase_if(functions, [&](std::size_t f) { return examples_[f].empty(); });
@@ -176,7 +222,7 @@ class PromptBuilder {
       std::string words = plain_words(shown_text(example));
       if (std::find(taken.begin(), taken.end(), words) != taken.end()) continue;
       taken.push_back(std::move(words));
-      const std::string& name = corpus_.functions[example.function].name;
+      const std::string& name = names.at(example.function);
       item.prompt += concat("Request: ", shown_text(example), "\n", options_.arguments ? "Call:" : "Function:");
       const std::size_t begin = item.prompt.size();
       item.prompt += concat(" ", options_.arguments ? call_text(name, example.arguments) : name);

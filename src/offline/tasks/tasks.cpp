@@ -36,6 +36,12 @@ Status check_range(CountRange range, const char* what, std::int32_t least) {
 Status check_tasks(const TaskOptions& options) {
   ELMS_RETURN_IF_ERROR(check_range(options.functions, "functions", 2));
   ELMS_RETURN_IF_ERROR(check_range(options.few_shot, "examples", 0));
+  for (const double share : {options.renamed, options.by_example}) {
+    if (!(share >= 0.0 && share <= 1.0)) return invalid_argument("tasks: a share of ", share, " functions: expected 0 to 1");
+  }
+  if (options.arguments && options.renamed > 0.0) {
+    return invalid_argument("tasks: calls with arguments keep the names of their functions");
+  }
   if (options.max_items < 0) return invalid_argument("tasks: at most ", options.max_items, " items");
   if (!options.part.empty() && options.source != TaskSource::kClinc150) {
     return invalid_argument("tasks: ", to_string(options.source), " files have no parts, only clinc150 files have");
