@@ -18,10 +18,14 @@ using elms::detail::concat;
 using elms::detail::error;
 
 CLI::Option* add_model(CLI::App& command, std::string& path) {
-  return command.add_option("MODEL", path, "GGUF file or Hugging Face directory")->required()->option_text("PATH");
+  return command.add_option("MODEL", path, "GGUF file or Hugging Face directory")
+      ->required()
+      ->option_text("PATH");
 }
 
-void add_json(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print the result as JSON"); }
+void add_json(CLI::App& command, bool& json) {
+  command.add_flag("--json", json, "Print the result as JSON");
+}
 
 void add_threads(CLI::App& command, std::size_t& threads) {
   command.add_option("-t,--threads", threads, "Threads to compute on (default: one for each fast core)")
@@ -35,12 +39,14 @@ CLI::Validator width_validator() {
         char* end = nullptr;
         const double width = std::strtod(text.c_str(), &end);
         const bool legal = end != text.c_str() && *end == '\0' && width > 0.0 && width <= 1.0;
-        return legal ? std::string() : concat("\"", text, "\" is no width: expected a number above 0, at most 1");
+        return legal ? std::string()
+                     : concat("\"", text, "\" is no width: expected a number above 0, at most 1");
       },
       "", "width");
 }
 
-void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths, const std::string& description) {
+void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths,
+                const std::string& description) {
   command.add_option(name, widths, description)
       ->delimiter(',')
       ->check(width_validator())
@@ -49,13 +55,16 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<double>&
 }
 
 void add_kv(CLI::App& command, elms::KvType& type) {
-  static const std::map<std::string, elms::KvType> kTypes = {{"f16", elms::KvType::kF16}, {"q8", elms::KvType::kQ8}};
+  static const std::map<std::string, elms::KvType> kTypes = {{"f16", elms::KvType::kF16},
+                                                             {"q8", elms::KvType::kQ8}};
   command.add_option("--kv", type, "How keys and values are kept: f16, or q8 in about half the memory")
       ->transform(CLI::CheckedTransformer(kTypes, CLI::ignore_case).description(""))
       ->option_text("f16|q8 [f16]");
 }
 
-const char* name_of(elms::KvType type) { return type == elms::KvType::kF16 ? "f16" : "q8"; }
+const char* name_of(elms::KvType type) {
+  return type == elms::KvType::kF16 ? "f16" : "q8";
+}
 
 CLI::Option* add_type(CLI::App& command, std::string& type) {
   return command.add_option("--type", type, "Type of the weight matrices: f32, f16, bf16, q8_0 or q4_0")
@@ -64,11 +73,12 @@ CLI::Option* add_type(CLI::App& command, std::string& type) {
 }
 
 void add_width_choice(CLI::App& command, WidthChoice& choice) {
-  CLI::Option* width = command
-                           .add_option("-w,--width", choice.width,
-                                       "Share of the full model's cost to spend, (0, 1]; the widest level within it is used")
-                           ->check(width_validator())
-                           ->option_text("W");
+  CLI::Option* width =
+      command
+          .add_option("-w,--width", choice.width,
+                      "Share of the full model's cost to spend, (0, 1]; the widest level within it is used")
+          ->check(width_validator())
+          ->option_text("W");
   command.add_option("--level", choice.level, "Level by index, 0 is the narrowest")
       ->check(CLI::NonNegativeNumber)
       ->option_text("L")
@@ -85,7 +95,10 @@ Result<int> resolve(const WidthChoice& choice, std::span<const elms::Level> leve
 }
 
 void add_balance(CLI::App& command, const std::string& name, std::string& balance) {
-  command.add_option(name, balance, "What counts the same in the loss: tokens, or rows, so that few completions weigh as much as a text")
+  command
+      .add_option(name, balance,
+                  "What counts the same in the loss: tokens, or rows, so that few completions weigh as much "
+                  "as a text")
       ->check(CLI::IsMember({"tokens", "rows"}))
       ->option_text("tokens|rows [tokens]");
 }
@@ -99,9 +112,15 @@ void add_recovery(CLI::App& command, RecoveryArguments& arguments) {
   command.add_option("--recover-data", options.data, "What recovery learns from: files and their weights")
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--recover-steps", options.n_steps, "Batches that it learns from")->option_text("N");
-  command.add_option("--recover-rank", options.rank, "Rank of low-rank updates")->check(CLI::Range(1, 1024))->option_text("R [8]");
-  command.add_option("--recover-rows", options.batch_rows, "Rows of a batch")->check(CLI::Range(1, 1 << 16))->option_text("N [8]");
-  command.add_option("--recover-length", options.length, "Tokens of a row")->check(CLI::Range(2, 1 << 20))->option_text("N [256]");
+  command.add_option("--recover-rank", options.rank, "Rank of low-rank updates")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("R [8]");
+  command.add_option("--recover-rows", options.batch_rows, "Rows of a batch")
+      ->check(CLI::Range(1, 1 << 16))
+      ->option_text("N [8]");
+  command.add_option("--recover-length", options.length, "Tokens of a row")
+      ->check(CLI::Range(2, 1 << 20))
+      ->option_text("N [256]");
   add_balance(command, "--recover-balance", arguments.balance);
 }
 
@@ -111,7 +130,9 @@ elms::offline::RecoveryOptions recovery_options(const RecoveryArguments& argumen
   return options;
 }
 
-elms::DType type_named(const std::string& name) { return elms::detail::parse_dtype(name).value_or(elms::DType::kF32); }
+elms::DType type_named(const std::string& name) {
+  return elms::detail::parse_dtype(name).value_or(elms::DType::kF32);
+}
 
 Result<std::string> read_text(const std::string& path) {
   std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");

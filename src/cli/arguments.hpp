@@ -24,7 +24,8 @@ void add_json(CLI::App& command, bool& json);
 /// -t, --threads; 0 stays "one for each fast core".
 void add_threads(CLI::App& command, std::size_t& threads);
 /// A comma-separated list of widths.
-void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths, const std::string& description);
+void add_widths(CLI::App& command, const std::string& name, std::vector<double>& widths,
+                const std::string& description);
 /// --kv f16|q8
 void add_kv(CLI::App& command, elms::KvType& type);
 [[nodiscard]] const char* name_of(elms::KvType type);
@@ -64,7 +65,8 @@ elms::DType type_named(const std::string& name);
 elms::Result<std::string> read_text(const std::string& path);
 
 /// Opens a model with a pool of that many threads; warnings of the library go to stderr.
-elms::Result<std::shared_ptr<const elms::ElasticModel>> open_model(const std::string& path, std::size_t threads,
+elms::Result<std::shared_ptr<const elms::ElasticModel>> open_model(const std::string& path,
+                                                                   std::size_t threads,
                                                                    bool uniform_levels_if_none = false);
 
 }  // namespace elms_cli

@@ -1,7 +1,8 @@
-// The command line tool `elms`: one file or folder for each subcommand; what several need is in the files beside them.
+// The command line tool `elms`: one file or folder for each subcommand; what several need is in the files
+// beside them.
 //
-// stdout carries results only (text, a table, or JSON with --json); everything else goes to stderr. Exit codes: 0, 1 when
-// the work failed, 2 for a command line that cannot work, 130 when Ctrl-C stopped it.
+// stdout carries results only (text, a table, or JSON with --json); everything else goes to stderr. Exit
+// codes: 0, 1 when the work failed, 2 for a command line that cannot work, 130 when Ctrl-C stopped it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -36,8 +37,10 @@ void add_eval_task(CLI::App& eval, Action& action);
 
 /// Makes `run` with the options as parsed the action when `command` is the one that was chosen.
 template <typename Options>
-void bind(CLI::App& command, std::shared_ptr<Options> options, elms::Status (*run)(const Options&), Action& action) {
-  command.callback([options = std::move(options), run, &action] { action = [options, run] { return run(*options); }; });
+void bind(CLI::App& command, std::shared_ptr<Options> options, elms::Status (*run)(const Options&),
+          Action& action) {
+  command.callback(
+      [options = std::move(options), run, &action] { action = [options, run] { return run(*options); }; });
 }
 
 }  // namespace elms_cli

@@ -14,26 +14,34 @@ namespace {
 using elms::offline::CompareResult;
 
 std::vector<std::string> header_of(const CompareResults& results) {
-  std::vector<std::string> header = {"recipe", "recovery", "target", "cost", "perplexity", "KL", "repeated", "NLL by full"};
+  std::vector<std::string> header = {"recipe",     "recovery", "target",   "cost",
+                                     "perplexity", "KL",       "repeated", "NLL by full"};
   for (const auto& [task, value] : results.front().quality.accuracy) header.push_back(task);
   return header;
 }
 
 std::vector<std::string> row_of(const CompareResult& result) {
   const auto& q = result.quality;
-  std::vector<std::string> row = {result.recipe, result.recovery, fixed(result.target, 2), fixed(result.cost_share, 3),
-                                  fixed(q.perplexity, q.perplexity < 1000 ? 2 : 0), fixed(q.divergence, 3),
-                                  fixed(q.repeated_4grams, 2), fixed(q.nll_under_full, 2)};
+  std::vector<std::string> row = {result.recipe,
+                                  result.recovery,
+                                  fixed(result.target, 2),
+                                  fixed(result.cost_share, 3),
+                                  fixed(q.perplexity, q.perplexity < 1000 ? 2 : 0),
+                                  fixed(q.divergence, 3),
+                                  fixed(q.repeated_4grams, 2),
+                                  fixed(q.nll_under_full, 2)};
   for (const auto& [task, value] : q.accuracy) row.push_back(fixed(value, 3));
   return row;
 }
 
 /// One line for each recipe, ending at the full model.
-std::vector<Series> series_of(const CompareResults& results, const std::function<double(const CompareResult&)>& value) {
+std::vector<Series> series_of(const CompareResults& results,
+                              const std::function<double(const CompareResult&)>& value) {
   std::vector<Series> series;
   for (const CompareResult& result : results) {
     if (result.recipe == "full") continue;
-    const std::string label = result.recovery == "none" ? result.recipe : result.recipe + " + " + result.recovery;
+    const std::string label =
+        result.recovery == "none" ? result.recipe : result.recipe + " + " + result.recovery;
     if (series.empty() || series.back().label != label) series.push_back({label, {}});
     series.back().points.push_back({result.cost_share, value(result)});
   }
@@ -44,26 +52,33 @@ std::vector<Series> series_of(const CompareResults& results, const std::function
 std::string html_text(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else out += c;
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else
+      out += c;
   }
   return out;
 }
 
 std::string html_row(const std::vector<std::string>& cells, const char* tag) {
   std::string out = "<tr>";
-  for (const std::string& cell : cells) out += std::string("<") + tag + ">" + html_text(cell) + "</" + tag + ">";
+  for (const std::string& cell : cells)
+    out += std::string("<") + tag + ">" + html_text(cell) + "</" + tag + ">";
   return out + "</tr>\n";
 }
 
 constexpr const char* kPage =
     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<style>\n"
     "  body { font: 15px sans-serif; margin: 2em auto; max-width: 60em; color: #222; background: #fff }\n"
-    "  table { border-collapse: collapse } th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd }\n"
+    "  table { border-collapse: collapse } th, td { padding: .2em .7em; text-align: right; border-bottom: "
+    "1px solid #ddd }\n"
     "  th:first-child, td:first-child { text-align: left } svg { max-width: 100%; height: auto }\n"
-    "  @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c } th, td { border-color: #33373d } }\n"
+    "  @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c } th, td { "
+    "border-color: #33373d } }\n"
     "</style>\n";
 
 }  // namespace
@@ -101,24 +116,31 @@ Plot perplexity_plot(const CompareResults& results, const std::string& model) {
   return plot;
 }
 
-elms::Status write_compare_html(const CompareResults& results, const std::string& model, const std::string& path) {
-  std::string page = std::string(kPage) + "<title>" + html_text(model) + "</title>\n<h1>Recipes at equal cost: " + html_text(model) + "</h1>\n";
+elms::Status write_compare_html(const CompareResults& results, const std::string& model,
+                                const std::string& path) {
+  std::string page = std::string(kPage) + "<title>" + html_text(model) +
+                     "</title>\n<h1>Recipes at equal cost: " + html_text(model) + "</h1>\n";
   page += render_svg(perplexity_plot(results, model));
   for (const auto& [task, unused] : results.front().quality.accuracy) {
     Plot plot;
     plot.title = "Accuracy on " + task + " by recipe";
     plot.x_label = "cost";
     plot.y_label = "accuracy (higher is better)";
-    plot.series = series_of(results, [&task = task](const CompareResult& r) { return r.quality.accuracy.at(task); });
+    plot.series =
+        series_of(results, [&task = task](const CompareResult& r) { return r.quality.accuracy.at(task); });
     page += render_svg(plot);
   }
   page += "<table>\n" + html_row(header_of(results), "th");
   for (const CompareResult& result : results) page += html_row(row_of(result), "td");
-  page += "</table>\n<p>KL: mean divergence from the full model's next token, in nats. Repeated: share of 4-grams of greedy "
-          "texts that occurred before in the same text. NLL by full: mean negative log likelihood of these texts under the "
-          "full model.</p>\n</html>\n";
+  page +=
+      "</table>\n<p>KL: mean divergence from the full model's next token, in nats. Repeated: share of "
+      "4-grams of greedy "
+      "texts that occurred before in the same text. NLL by full: mean negative log likelihood of these texts "
+      "under the "
+      "full model.</p>\n</html>\n";
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
+  if (file == nullptr)
+    return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
   const bool written = std::fwrite(page.data(), 1, page.size(), file) == page.size();
   const bool closed = std::fclose(file) == 0;
   if (written && closed) return {};

@@ -88,9 +88,13 @@ InterruptGuard::InterruptGuard() {
   std::signal(SIGINT, on_interrupt);
 }
 
-InterruptGuard::~InterruptGuard() { std::signal(SIGINT, SIG_DFL); }
+InterruptGuard::~InterruptGuard() {
+  std::signal(SIGINT, SIG_DFL);
+}
 
-const elms::CancelToken& InterruptGuard::token() const noexcept { return interrupted; }
+const elms::CancelToken& InterruptGuard::token() const noexcept {
+  return interrupted;
+}
 
 ProgressBar::ProgressBar() : visible_(stderr_is_terminal()) {}
 
@@ -115,7 +119,8 @@ void ProgressBar::update(const elms::offline::Progress& progress) {
   const double advanced = fraction - first_fraction_;
   const std::string left =
       advanced > 0.0 ? readable_seconds(elapsed * (1.0 - fraction) / advanced) + " left" : std::string();
-  std::fprintf(stderr, "\r\x1b[K%-10s [%s] %3.0f%%  %s", phase_.c_str(), bar.c_str(), 100.0 * fraction, left.c_str());
+  std::fprintf(stderr, "\r\x1b[K%-10s [%s] %3.0f%%  %s", phase_.c_str(), bar.c_str(), 100.0 * fraction,
+               left.c_str());
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -1,4 +1,5 @@
-// What commands print: JSON, tables, numbers as people read them, a progress bar; and how Ctrl-C reaches them.
+// What commands print: JSON, tables, numbers as people read them, a progress bar; and how Ctrl-C reaches
+// them.
 #pragma once
 
 #include <chrono>
@@ -52,7 +53,8 @@ class InterruptGuard {
   [[nodiscard]] const elms::CancelToken& token() const noexcept;
 };
 
-/// A line on stderr that shows how far a phase is and when it will be done; nothing where stderr is no terminal.
+/// A line on stderr that shows how far a phase is and when it will be done; nothing where stderr is no
+/// terminal.
 class ProgressBar {
  public:
   ProgressBar();
@@ -61,7 +63,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void update(const elms::offline::Progress& progress);
-  /// For work of the offline library: shows, and stops the work when `interrupt` was hit. Both must outlive the work.
+  /// For work of the offline library: shows, and stops the work when `interrupt` was hit. Both must outlive
+  /// the work.
   [[nodiscard]] elms::offline::ProgressCallback callback(const InterruptGuard& interrupt);
 
  private:

@@ -74,8 +74,9 @@ void print_rows(const std::vector<Row>& rows, bool json) {
                     {"nll", result.nll},
                     {"ppl", result.perplexity},
                     {"tokens", result.tokens}});
-    table.add({fixed(width, 2), std::to_string(result.level), fixed(result.cost_share, 3), fixed(result.nll, 4),
-               fixed(result.perplexity, result.perplexity < 1000 ? 3 : 0), std::to_string(result.tokens)});
+    table.add({fixed(width, 2), std::to_string(result.level), fixed(result.cost_share, 3),
+               fixed(result.nll, 4), fixed(result.perplexity, result.perplexity < 1000 ? 3 : 0),
+               std::to_string(result.tokens)});
   }
   if (json) {
     print_json(list);
@@ -87,7 +88,8 @@ void print_rows(const std::vector<Row>& rows, bool json) {
 elms::Status plot(const std::vector<Row>& rows, const PerplexityArguments& arguments) {
   Series series;
   for (const Row& row : rows) series.points.push_back({row.result.cost_share, row.result.perplexity});
-  std::sort(series.points.begin(), series.points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  std::sort(series.points.begin(), series.points.end(),
+            [](const Point& a, const Point& b) { return a.x < b.x; });
   const std::string name = arguments.model.substr(arguments.model.find_last_of("/\\") + 1);
   return write_svg({.title = "Perplexity of " + name + " by width",
                     .x_label = "cost: share of the full model's weight bytes read per token",
@@ -112,7 +114,9 @@ void add_eval(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PerplexityArguments>();
   CLI::App& command = *eval.add_subcommand("ppl", "Perplexity on a text");
   add_model(command, arguments->model);
-  command.add_option("--text", arguments->text, "Text to predict; - is standard input")->required()->option_text("FILE");
+  command.add_option("--text", arguments->text, "Text to predict; - is standard input")
+      ->required()
+      ->option_text("FILE");
   add_widths(command, "--widths", arguments->widths, "Widths to measure at (default: every level)");
   command.add_option("--max-tokens", arguments->max_tokens, "Use only the first N tokens of the text")
       ->check(CLI::Range(2, 1 << 30))
@@ -124,7 +128,8 @@ void add_eval(CLI::App& app, Action& action) {
   command.add_option("--svg", arguments->svg, "Write a plot of perplexity against cost")->option_text("FILE");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
-  command.footer("Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
+  command.footer(
+      "Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
   bind(command, arguments, perplexity, action);
   add_eval_compare(eval, action);
   add_eval_task(eval, action);

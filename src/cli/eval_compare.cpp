@@ -51,7 +51,8 @@ elms::Status compare(const CompareArguments& arguments) {
     print_compare(*results);
   }
   const std::string name = std::filesystem::path(arguments.model).filename().string();
-  if (!arguments.plot.empty()) ELMS_RETURN_IF_ERROR(write_svg(perplexity_plot(*results, name), arguments.plot));
+  if (!arguments.plot.empty())
+    ELMS_RETURN_IF_ERROR(write_svg(perplexity_plot(*results, name), arguments.plot));
   return arguments.html.empty() ? elms::Status() : write_compare_html(*results, name, arguments.html);
 }
 
@@ -59,26 +60,43 @@ elms::Status compare(const CompareArguments& arguments) {
 
 void add_eval_compare(CLI::App& eval, Action& action) {
   auto arguments = std::make_shared<CompareArguments>();
-  CLI::App& command = *eval.add_subcommand("compare", "Our levels against other recipes at equal cost, on one original model");
+  CLI::App& command = *eval.add_subcommand(
+      "compare", "Our levels against other recipes at equal cost, on one original model");
   offline::CompareOptions& options = arguments->options;
   add_model(command, arguments->model);
   command.add_option("--text", arguments->text, "Held-out text to predict")->required()->option_text("FILE");
-  command.add_option("--calib", arguments->calibration, "Text that all recipes judge units and layers by")->required()->option_text("FILE");
-  command.add_option("--task", arguments->tasks, "Task file (see elms tasks); may be given again")->option_text("FILE");
-  add_widths(command, "--levels", arguments->levels, "Costs to compare at, ascending, below 1 (default: 0.3,0.4,...,0.9)");
-  add_type(command, arguments->type)->description("Type of the weight matrices whose bytes are the cost (default: as they are)");
-  command.add_option("--max-tokens", options.max_tokens, "Tokens of the held-out text")->check(CLI::Range(2, 1 << 30))->option_text("N [16384]");
-  command.add_option("--calib-tokens", options.calibration.max_tokens, "Tokens of the calibration text")->check(CLI::Range(2, 1 << 30))->option_text("N [16384]");
-  command.add_option("--window", options.window_tokens, "Tokens that see each other")->check(CLI::Range(2, 1 << 20))->option_text("N [256]");
-  command.add_option("--max-lines", options.max_items, "Lines of every task, evenly spread")->check(CLI::Range(1, 1 << 30))->option_text("N");
+  command.add_option("--calib", arguments->calibration, "Text that all recipes judge units and layers by")
+      ->required()
+      ->option_text("FILE");
+  command.add_option("--task", arguments->tasks, "Task file (see elms tasks); may be given again")
+      ->option_text("FILE");
+  add_widths(command, "--levels", arguments->levels,
+             "Costs to compare at, ascending, below 1 (default: 0.3,0.4,...,0.9)");
+  add_type(command, arguments->type)
+      ->description("Type of the weight matrices whose bytes are the cost (default: as they are)");
+  command.add_option("--max-tokens", options.max_tokens, "Tokens of the held-out text")
+      ->check(CLI::Range(2, 1 << 30))
+      ->option_text("N [16384]");
+  command.add_option("--calib-tokens", options.calibration.max_tokens, "Tokens of the calibration text")
+      ->check(CLI::Range(2, 1 << 30))
+      ->option_text("N [16384]");
+  command.add_option("--window", options.window_tokens, "Tokens that see each other")
+      ->check(CLI::Range(2, 1 << 20))
+      ->option_text("N [256]");
+  command.add_option("--max-lines", options.max_items, "Lines of every task, evenly spread")
+      ->check(CLI::Range(1, 1 << 30))
+      ->option_text("N");
   add_recovery(command, arguments->recovery);
-  command.add_option("--html", arguments->html, "Write a report of one page that needs nothing else")->option_text("FILE");
+  command.add_option("--html", arguments->html, "Write a report of one page that needs nothing else")
+      ->option_text("FILE");
   command.add_option("--plot", arguments->plot, "Write perplexity against cost as SVG")->option_text("FILE");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer(
-      "Example:\n  elms eval compare assistant.gguf --text held-out.txt --calib wiki.txt --task snips.jsonl --html report.html\n"
-      "With --recover-data and --recover-steps every smaller model is judged once more after low-rank recovery.");
+      "Example:\n  elms eval compare assistant.gguf --text held-out.txt --calib wiki.txt --task snips.jsonl "
+      "--html report.html\n"
+      "With --recover-data and --recover-steps every smaller model is judged once more after low-rank "
+      "recovery.");
   command.callback([arguments, &action] {
     const offline::RecoveryOptions& recovery = arguments->recovery.options;
     if (recovery.data.empty() != (recovery.n_steps == 0)) {

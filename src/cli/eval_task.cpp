@@ -27,11 +27,14 @@ struct TaskArguments {
 /// The name that all items agree on; otherwise the file's.
 std::string name_of_task(const std::vector<offline::TaskItem>& items, const std::string& path) {
   const std::string& name = items.front().task;
-  const bool same = std::all_of(items.begin(), items.end(), [&](const offline::TaskItem& item) { return item.task == name; });
+  const bool same = std::all_of(items.begin(), items.end(),
+                                [&](const offline::TaskItem& item) { return item.task == name; });
   return same && !name.empty() ? name : std::filesystem::path(path).stem().string();
 }
 
-Json score_json(const offline::Score& score) { return {{"n", score.n}, {"accuracy", score.accuracy()}}; }
+Json score_json(const offline::Score& score) {
+  return {{"n", score.n}, {"accuracy", score.accuracy()}};
+}
 
 Json task_json(const std::string& task, double width, const offline::TaskEvalResult& result) {
   Json json = {{"task", task},
@@ -49,10 +52,19 @@ Json task_json(const std::string& task, double width, const offline::TaskEvalRes
 }
 
 std::vector<std::string> task_row(double width, const offline::TaskEvalResult& result) {
-  const auto share = [](const offline::Score& score) { return score.n > 0 ? fixed(score.accuracy(), 3) : std::string("-"); };
-  return {fixed(width, 2),         std::to_string(result.level), fixed(result.cost_share, 3), std::to_string(result.total.n),
-          share(result.total),     share(result.normalised),     share(result.seen),          share(result.unseen),
-          fixed(result.chance, 3), std::to_string(result.skipped)};
+  const auto share = [](const offline::Score& score) {
+    return score.n > 0 ? fixed(score.accuracy(), 3) : std::string("-");
+  };
+  return {fixed(width, 2),
+          std::to_string(result.level),
+          fixed(result.cost_share, 3),
+          std::to_string(result.total.n),
+          share(result.total),
+          share(result.normalised),
+          share(result.seen),
+          share(result.unseen),
+          fixed(result.chance, 3),
+          std::to_string(result.skipped)};
 }
 
 elms::Status evaluate_task_file(const TaskArguments& arguments) {
@@ -83,7 +95,8 @@ elms::Status evaluate_task_file(const TaskArguments& arguments) {
   Json list = Json::array();
   Table table({"width", "level", "cost", "n", "accuracy", "per byte", "seen", "unseen", "chance", "skipped"});
   for (const double width : widths) {
-    const auto at = std::lower_bound(distinct.begin(), distinct.end(), model->level_for_width(width)) - distinct.begin();
+    const auto at =
+        std::lower_bound(distinct.begin(), distinct.end(), model->level_for_width(width)) - distinct.begin();
     const offline::TaskEvalResult& result = (*results)[static_cast<std::size_t>(at)];
     list.push_back(task_json(task, width, result));
     table.add(task_row(width, result));
@@ -101,12 +114,16 @@ elms::Status evaluate_task_file(const TaskArguments& arguments) {
 
 void add_eval_task(CLI::App& eval, Action& action) {
   auto arguments = std::make_shared<TaskArguments>();
-  CLI::App& command = *eval.add_subcommand("task", "Share of a task file's items of which the right choice is the likeliest");
+  CLI::App& command =
+      *eval.add_subcommand("task", "Share of a task file's items of which the right choice is the likeliest");
   add_model(command, arguments->model);
-  command.add_option("--task", arguments->task, "JSON lines with \"prompt\", \"choices\" and \"answer\" (see elms tasks)")
+  command
+      .add_option("--task", arguments->task,
+                  "JSON lines with \"prompt\", \"choices\" and \"answer\" (see elms tasks)")
       ->required()
       ->option_text("FILE");
-  add_widths(command, "-w,--width,--widths", arguments->widths, "Widths to measure at (default: every level)");
+  add_widths(command, "-w,--width,--widths", arguments->widths,
+             "Widths to measure at (default: every level)");
   command.add_option("--max-lines", arguments->max_lines, "Use N lines, evenly spread over the file")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");

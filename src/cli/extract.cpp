@@ -38,11 +38,12 @@ elms::Status extract(const ExtractArguments& arguments) {
     ELMS_ASSIGN_OR_RETURN(const auto pool, elms::ThreadPool::create(arguments.threads));
     const InterruptGuard interrupt;
     ProgressBar bar;
-    ELMS_RETURN_IF_ERROR(
-        elms::offline::extract(arguments.input, chosen.level, arguments.output, bar.callback(interrupt), pool,
-                               arguments.merge ? elms::offline::AdapterUse::kMerge : elms::offline::AdapterUse::kIgnore));
+    ELMS_RETURN_IF_ERROR(elms::offline::extract(
+        arguments.input, chosen.level, arguments.output, bar.callback(interrupt), pool,
+        arguments.merge ? elms::offline::AdapterUse::kMerge : elms::offline::AdapterUse::kIgnore));
   }
-  ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelSource> written, ModelSource::open(arguments.output));
+  ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelSource> written,
+                        ModelSource::open(arguments.output));
   if (arguments.json) {
     print_json({{"input", arguments.input},
                 {"output", arguments.output},
@@ -53,7 +54,8 @@ elms::Status extract(const ExtractArguments& arguments) {
     return {};
   }
   std::printf("%s: level %d (cost %.3f) as a plain %s model, %s\n", arguments.output.c_str(), chosen.level,
-              chosen.cost_share, written->config().architecture.c_str(), readable_bytes(written->file_bytes()).c_str());
+              chosen.cost_share, written->config().architecture.c_str(),
+              readable_bytes(written->file_bytes()).c_str());
   return {};
 }
 
@@ -65,7 +67,8 @@ void add_extract(CLI::App& app, Action& action) {
   add_model(command, arguments->input);
   command.add_option("-o,--output", arguments->output, "GGUF file to write")->required()->option_text("FILE");
   add_width_choice(command, arguments->choice);
-  command.add_flag("--merge", arguments->merge, "Make the level's adapter (see elms recover) part of the weights");
+  command.add_flag("--merge", arguments->merge,
+                   "Make the level's adapter (see elms recover) part of the weights");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer("Example:\n  elms extract assistant.elastic.gguf --width 0.5 -o assistant-half.gguf");

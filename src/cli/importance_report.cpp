@@ -26,7 +26,8 @@ std::vector<LayerScores> scores_by_layer(const ModelConfig& config, const Elasti
   std::vector<LayerScores> layers;
   std::size_t head = 0, unit = 0;
   for (const elms::LayerShape& shape : config.layers) {
-    const auto n_heads = static_cast<std::size_t>(shape.q_heads), n_units = static_cast<std::size_t>(shape.ff);
+    const auto n_heads = static_cast<std::size_t>(shape.q_heads),
+               n_units = static_cast<std::size_t>(shape.ff);
     layers.push_back({std::span(elastic.head_importance).subspan(head, n_heads),
                       std::span(elastic.ffn_importance).subspan(unit, n_units)});
     head += n_heads;
@@ -55,8 +56,9 @@ std::string scientific(double value) {
 void add_cells(std::span<const float> scores, std::vector<std::string>& row) {
   const auto [least, most] = std::minmax_element(scores.begin(), scores.end());
   const double mean = std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-  row.insert(row.end(), {scientific(static_cast<double>(*least)), scientific(mean), scientific(static_cast<double>(*most)),
-                         fixed(100.0 * share_that_holds_most(scores), 0) + "%"});
+  row.insert(row.end(),
+             {scientific(static_cast<double>(*least)), scientific(mean),
+              scientific(static_cast<double>(*most)), fixed(100.0 * share_that_holds_most(scores), 0) + "%"});
 }
 
 }  // namespace

@@ -14,11 +14,13 @@ elms::Status check_importance(const elms::ModelConfig& config, const elms::detai
 /// {"method", "layers": [{"heads": [...], "ffn_units": [...]}]}, in the file's order.
 Json importance_json(const elms::ModelConfig& config, const elms::detail::ElasticMetadata& elastic);
 
-/// For each layer: the least, mean and greatest score of heads and FFN units, and how few of them hold most of it.
+/// For each layer: the least, mean and greatest score of heads and FFN units, and how few of them hold most
+/// of it.
 void print_importance(const elms::ModelConfig& config, const elms::detail::ElasticMetadata& elastic);
 
-/// By layer: the share of units that hold 90% of the layer's importance. Scores themselves may not be comparable between
-/// layers; this is.
-Plot importance_plot(const elms::ModelConfig& config, const elms::detail::ElasticMetadata& elastic, const std::string& model);
+/// By layer: the share of units that hold 90% of the layer's importance. Scores themselves may not be
+/// comparable between layers; this is.
+Plot importance_plot(const elms::ModelConfig& config, const elms::detail::ElasticMetadata& elastic,
+                     const std::string& model);
 
 }  // namespace elms_cli

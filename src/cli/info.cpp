@@ -32,7 +32,9 @@ struct Summary {
   std::map<std::string, TypeUse> types;
 };
 
-std::string type_name(const SourceTensor& tensor) { return std::string(elms::detail::dtype_info(tensor.type).name); }
+std::string type_name(const SourceTensor& tensor) {
+  return std::string(elms::detail::dtype_info(tensor.type).name);
+}
 
 Summary summarise(const ModelSource& source) {
   Summary summary;
@@ -53,12 +55,18 @@ Json shape_json(const elms::ModelConfig& config) {
                {"linear_factor", config.rope.linear_factor},
                {"divisors", config.rope.divisors.size()}};
   const elms::LayerShape& first = config.layers.front();
-  return {{"d_model", config.d_model},       {"n_layers", config.n_layers},
-          {"n_heads", first.q_heads},        {"n_kv_heads", first.kv_heads},
-          {"head_dim", config.head_dim},     {"d_ff", first.ff},
-          {"n_vocab", config.n_vocab},       {"context_length", config.context_length},
-          {"rms_epsilon", config.rms_epsilon}, {"tied_head", config.tied_head},
-          {"qkv_bias", config.qkv_bias},     {"qk_norm", config.qk_norm},
+  return {{"d_model", config.d_model},
+          {"n_layers", config.n_layers},
+          {"n_heads", first.q_heads},
+          {"n_kv_heads", first.kv_heads},
+          {"head_dim", config.head_dim},
+          {"d_ff", first.ff},
+          {"n_vocab", config.n_vocab},
+          {"context_length", config.context_length},
+          {"rms_epsilon", config.rms_epsilon},
+          {"tied_head", config.tied_head},
+          {"qkv_bias", config.qkv_bias},
+          {"qk_norm", config.qk_norm},
           {"rope", std::move(rope)}};
 }
 
@@ -68,8 +76,11 @@ Json tokenizer_json(const ModelSource& source) {
   if (!opened.has_value()) return {{"error", opened.error().message()}};
   const elms::Tokenizer& tokenizer = **opened;
   const auto id = [](elms::TokenId token) { return token == elms::kNoToken ? Json(nullptr) : Json(token); };
-  return {{"model", tokenizer.model()}, {"n_vocab", tokenizer.n_vocab()}, {"bos", id(tokenizer.bos())},
-          {"eos", id(tokenizer.eos())},  {"unk", id(tokenizer.unk())}};
+  return {{"model", tokenizer.model()},
+          {"n_vocab", tokenizer.n_vocab()},
+          {"bos", id(tokenizer.bos())},
+          {"eos", id(tokenizer.eos())},
+          {"unk", id(tokenizer.unk())}};
 }
 
 Json elastic_json(const elms::detail::LevelTable& table) {
@@ -99,7 +110,9 @@ Json tensors_json(const ModelSource& source) {
   return list;
 }
 
-void print_field(const char* name, const std::string& value) { std::printf("%-13s %s\n", name, value.c_str()); }
+void print_field(const char* name, const std::string& value) {
+  std::printf("%-13s %s\n", name, value.c_str());
+}
 
 void print_text(const ModelSource& source, const elms::detail::LevelTable& table, const Summary& summary) {
   const elms::ModelConfig& config = source.config();
@@ -111,18 +124,22 @@ void print_text(const ModelSource& source, const elms::detail::LevelTable& table
   print_field("shape", number(config.n_layers) + " layers, d_model " + number(config.d_model) + ", " +
                            number(first.q_heads) + " query and " + number(first.kv_heads) + " KV heads of " +
                            number(config.head_dim) + ", d_ff " + number(first.ff));
-  print_field("vocabulary", number(config.n_vocab) + (config.tied_head ? ", head tied to the embedding" : ""));
+  print_field("vocabulary",
+              number(config.n_vocab) + (config.tied_head ? ", head tied to the embedding" : ""));
   print_field("context", number(config.context_length) + " tokens");
   for (const auto& [name, use] : summary.types) {
     print_field(name == summary.types.begin()->first ? "types" : "",
-                name + ": " + number(static_cast<std::int64_t>(use.tensors)) + " tensors, " + readable_bytes(use.bytes));
+                name + ": " + number(static_cast<std::int64_t>(use.tensors)) + " tensors, " +
+                    readable_bytes(use.bytes));
   }
   const Json tokenizer = tokenizer_json(source);
-  print_field("tokenizer", tokenizer.contains("error") ? "none (" + tokenizer["error"].get<std::string>() + ")"
-                                                       : tokenizer["model"].get<std::string>() + ", BOS " +
-                                                             tokenizer["bos"].dump() + ", EOS " + tokenizer["eos"].dump());
-  print_field("elastic", !table.elastic.has_value() ? "no: one level only (see `elms elasticize`)"
-                                                    : "yes, units ordered by: " + table.elastic->importance_method);
+  print_field("tokenizer", tokenizer.contains("error")
+                               ? "none (" + tokenizer["error"].get<std::string>() + ")"
+                               : tokenizer["model"].get<std::string>() + ", BOS " + tokenizer["bos"].dump() +
+                                     ", EOS " + tokenizer["eos"].dump());
+  print_field("elastic", !table.elastic.has_value()
+                             ? "no: one level only (see `elms elasticize`)"
+                             : "yes, units ordered by: " + table.elastic->importance_method);
   std::printf("\n");
   print_levels(table.levels);
 }
@@ -130,8 +147,8 @@ void print_text(const ModelSource& source, const elms::detail::LevelTable& table
 void print_tensors(const ModelSource& source) {
   Table table({"tensor", "type", "rows", "cols", "bytes"});
   for (const SourceTensor& tensor : source.tensors()) {
-    table.add({std::string(tensor.name), type_name(tensor), std::to_string(tensor.rows), std::to_string(tensor.cols),
-               readable_bytes(tensor.data.size())});
+    table.add({std::string(tensor.name), type_name(tensor), std::to_string(tensor.rows),
+               std::to_string(tensor.cols), readable_bytes(tensor.data.size())});
   }
   std::printf("\n");
   table.print();
@@ -175,7 +192,8 @@ elms::Status info(const InfoOptions& options) {
 
 void add_info(CLI::App& app, Action& action) {
   auto options = std::make_shared<InfoOptions>();
-  CLI::App& command = *app.add_subcommand("info", "Show what a model file holds: shape, types, levels, tokenizer");
+  CLI::App& command =
+      *app.add_subcommand("info", "Show what a model file holds: shape, types, levels, tokenizer");
   add_model(command, options->model);
   command.add_flag("--tensors", options->tensors, "List every tensor too");
   command.add_flag("--importance", options->importance, "Show how much the units of an elastic model matter");

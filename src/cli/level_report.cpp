@@ -9,14 +9,14 @@ namespace {
 
 using elms::LayerShape;
 
-std::vector<std::int32_t> counts(const elms::Level& level, std::int32_t LayerShape::* member) {
+std::vector<std::int32_t> counts(const elms::Level& level, std::int32_t LayerShape::*member) {
   std::vector<std::int32_t> out;
   for (const LayerShape& layer : level.layers) out.push_back(layer.*member);
   return out;
 }
 
 /// "16" where all layers have as many, "8-16" where they differ.
-std::string range(const elms::Level& level, std::int32_t LayerShape::* member) {
+std::string range(const elms::Level& level, std::int32_t LayerShape::*member) {
   const std::vector<std::int32_t> values = counts(level, member);
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   return *low == *high ? std::to_string(*low) : std::to_string(*low) + "-" + std::to_string(*high);
@@ -43,7 +43,8 @@ void print_levels(std::span<const elms::Level> levels) {
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const elms::Level& level = levels[i];
     table.add({std::to_string(i), fixed(level.cost_share, 3), readable_bytes(level.bytes_per_token),
-               range(level, &LayerShape::q_heads), range(level, &LayerShape::kv_heads), range(level, &LayerShape::ff)});
+               range(level, &LayerShape::q_heads), range(level, &LayerShape::kv_heads),
+               range(level, &LayerShape::ff)});
   }
   table.print();
 }
@@ -69,8 +70,8 @@ Json recovery_json(const elms::offline::RecoveryReport& report) {
 void print_recovery(const elms::offline::RecoveryReport& report) {
   Table table({"level", "cost", "KL before", "KL after", "loss before", "loss after"});
   for (const elms::offline::LevelRecovery& level : report.levels) {
-    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4), fixed(level.kl_after, 4),
-               fixed(level.loss_before, 4), fixed(level.loss_after, 4)});
+    table.add({std::to_string(level.level), fixed(level.cost_share, 3), fixed(level.kl_before, 4),
+               fixed(level.kl_after, 4), fixed(level.loss_before, 4), fixed(level.loss_after, 4)});
   }
   table.print();
 }

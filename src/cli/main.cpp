@@ -13,7 +13,8 @@ int exit_code(const elms::Status& status) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Makes language models elastic: one file, any width from a fifth to all of it, on a CPU.", "elms");
+  CLI::App app("Makes language models elastic: one file, any width from a fifth to all of it, on a CPU.",
+               "elms");
   app.require_subcommand(0, 1);  // none at all is answered below
   app.set_version_flag("--version", ELMS_VERSION);
   app.footer("`elms COMMAND --help` tells more and shows an example.");
@@ -45,7 +46,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // The libraries return errors; what can still throw is the standard library without memory, and argument parsing.
+  // The libraries return errors; what can still throw is the standard library without memory, and argument
+  // parsing.
   try {
     return run(argc, argv);
   } catch (const std::exception& exception) {

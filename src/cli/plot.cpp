@@ -18,17 +18,27 @@ constexpr double kWidth = 720, kHeight = 440;
 constexpr double kLeft = 76, kRight = 24, kTop = 48, kBottom = 64;
 
 // Colours that can be told apart by people with any colour vision, on white and on black (Okabe and Ito).
-constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b"};
+constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                    "#e69f00", "#56b4e9", "#8a6d3b"};
 
 std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -106,15 +116,18 @@ struct Range {
   }
 };
 
-bool finite(const Point& point) { return std::isfinite(point.x) && std::isfinite(point.y); }
+bool finite(const Point& point) {
+  return std::isfinite(point.x) && std::isfinite(point.y);
+}
 
 std::string text_at(double x, double y, const char* attributes, const std::string& text) {
-  return concat("<text x=\"", coordinate(x), "\" y=\"", coordinate(y), "\" ", attributes, ">", escaped(text), "</text>\n");
+  return concat("<text x=\"", coordinate(x), "\" y=\"", coordinate(y), "\" ", attributes, ">", escaped(text),
+                "</text>\n");
 }
 
 std::string line(double x1, double y1, double x2, double y2, const char* style) {
-  return concat("<line x1=\"", coordinate(x1), "\" y1=\"", coordinate(y1), "\" x2=\"", coordinate(x2), "\" y2=\"",
-                coordinate(y2), "\" class=\"", style, "\"/>\n");
+  return concat("<line x1=\"", coordinate(x1), "\" y1=\"", coordinate(y1), "\" x2=\"", coordinate(x2),
+                "\" y2=\"", coordinate(y2), "\" class=\"", style, "\"/>\n");
 }
 
 std::string draw_axes(const Plot& plot, const Axis& x, const Axis& y) {
@@ -130,7 +143,8 @@ std::string draw_axes(const Plot& plot, const Axis& x, const Axis& y) {
   }
   out += line(kLeft, bottom, right, bottom, "axis") + line(kLeft, kTop, kLeft, bottom, "axis");
   out += text_at((kLeft + right) / 2, kHeight - 18, "text-anchor=\"middle\"", plot.x_label);
-  const std::string turned = concat("text-anchor=\"middle\" transform=\"rotate(-90 20 ", coordinate((kTop + bottom) / 2), ")\"");
+  const std::string turned =
+      concat("text-anchor=\"middle\" transform=\"rotate(-90 20 ", coordinate((kTop + bottom) / 2), ")\"");
   out += text_at(20, (kTop + bottom) / 2, turned.c_str(), plot.y_label);
   out += text_at(kLeft, 28, "class=\"title\"", plot.title);
   return out;
@@ -142,8 +156,8 @@ std::string draw_series(const Series& series, const char* colour, const Axis& x,
     if (!finite(point)) continue;
     const std::string at_x = coordinate(x.pixel(point.x)), at_y = coordinate(y.pixel(point.y));
     path += concat(path.empty() ? "M" : "L", at_x, " ", at_y);
-    dots += concat("<circle cx=\"", at_x, "\" cy=\"", at_y, "\" r=\"4\" fill=\"", colour, "\"><title>", point.x, ", ",
-                   point.y, "</title></circle>\n");
+    dots += concat("<circle cx=\"", at_x, "\" cy=\"", at_y, "\" r=\"4\" fill=\"", colour, "\"><title>",
+                   point.x, ", ", point.y, "</title></circle>\n");
   }
   return concat("<path d=\"", path, "\" fill=\"none\" stroke=\"", colour, "\" stroke-width=\"2\"/>\n", dots);
 }
@@ -172,8 +186,9 @@ std::string render_svg(const Plot& plot) {
   const Axis x(xs.low, xs.high, kLeft, kWidth - kRight, false);
   const Axis y(ys.low, ys.high, kHeight - kBottom, kTop, ys.low > 0.0 && ys.high > 10.0 * ys.low);
 
-  std::string out = concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", kWidth, " ", kHeight, "\" width=\"",
-                           kWidth, "\" height=\"", kHeight, "\" role=\"img\">\n<title>", escaped(plot.title), "</title>\n");
+  std::string out =
+      concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", kWidth, " ", kHeight, "\" width=\"",
+             kWidth, "\" height=\"", kHeight, "\" role=\"img\">\n<title>", escaped(plot.title), "</title>\n");
   out += kStyle;
   out += "<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n";
   out += draw_axes(plot, x, y);
@@ -184,7 +199,8 @@ std::string render_svg(const Plot& plot) {
     if (plot.series[i].label.empty()) continue;
     const char* anchor = plot.legend_on_left ? "start" : "end";
     const std::string style = concat("text-anchor=\"", anchor, "\" style=\"fill:", colour, "\"");
-    out += text_at(plot.legend_on_left ? kLeft + 8 : kWidth - kRight - 8, legend_y, style.c_str(), plot.series[i].label);
+    out += text_at(plot.legend_on_left ? kLeft + 8 : kWidth - kRight - 8, legend_y, style.c_str(),
+                   plot.series[i].label);
     legend_y += 18;
   }
   return out + "</svg>\n";
@@ -193,7 +209,8 @@ std::string render_svg(const Plot& plot) {
 elms::Status write_svg(const Plot& plot, const std::string& path) {
   const std::string text = render_svg(plot);
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
+  if (file == nullptr)
+    return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const bool closed = std::fclose(file) == 0;
   if (written && closed) return {};

@@ -41,7 +41,8 @@ class RecordingSource {
 
   elms::Result<elms::TokenId> decode() {
     elms::Result<elms::TokenId> token = session_.decode();
-    if (n_best_ > 0 && token.has_value()) steps_.push_back(elms::top_probabilities(session_.logits(), n_best_));
+    if (n_best_ > 0 && token.has_value())
+      steps_.push_back(elms::top_probabilities(session_.logits(), n_best_));
     return token;
   }
 
@@ -67,14 +68,17 @@ elms::Result<std::string> prompt_text(const RunOptions& options) {
 }
 
 /// Room for the prompt and the answer, as far as the model was trained for.
-elms::Result<std::int32_t> context_tokens(const RunOptions& options, const elms::ModelConfig& config, std::size_t n_prompt) {
+elms::Result<std::int32_t> context_tokens(const RunOptions& options, const elms::ModelConfig& config,
+                                          std::size_t n_prompt) {
   const std::size_t trained = static_cast<std::size_t>(config.context_length);
   const std::size_t limit = options.context > 0 ? static_cast<std::size_t>(options.context) : trained;
   if (n_prompt > limit) {
-    return elms::detail::error(elms::StatusCode::kOutOfContext, "the prompt has ", n_prompt, " tokens, the context ", limit);
+    return elms::detail::error(elms::StatusCode::kOutOfContext, "the prompt has ", n_prompt,
+                               " tokens, the context ", limit);
   }
   const std::size_t wanted = n_prompt + static_cast<std::size_t>(options.max_tokens);
-  return static_cast<std::int32_t>(options.context > 0 ? limit : std::max<std::size_t>(1, std::min(wanted, limit)));
+  return static_cast<std::int32_t>(options.context > 0 ? limit
+                                                       : std::max<std::size_t>(1, std::min(wanted, limit)));
 }
 
 struct Outcome {
@@ -96,14 +100,17 @@ elms::Result<Outcome> generate(const RunOptions& options, std::shared_ptr<const 
   outcome.bytes_per_token = level.bytes_per_token;
   ELMS_ASSIGN_OR_RETURN(const std::string text, prompt_text(options));
   outcome.prompt = tokenizer->encode(text);
-  if (outcome.prompt.empty()) return elms::detail::invalid_argument("the prompt is empty, and this model starts with no token");
+  if (outcome.prompt.empty())
+    return elms::detail::invalid_argument("the prompt is empty, and this model starts with no token");
 
   elms::SessionOptions session_options;
-  ELMS_ASSIGN_OR_RETURN(session_options.context_tokens, context_tokens(options, model->config(), outcome.prompt.size()));
+  ELMS_ASSIGN_OR_RETURN(session_options.context_tokens,
+                        context_tokens(options, model->config(), outcome.prompt.size()));
   session_options.kv_type = options.kv;
   ELMS_ASSIGN_OR_RETURN(elms::Session session, elms::Session::create(model, session_options));
   ELMS_RETURN_IF_ERROR(session.set_level(outcome.level));
-  ELMS_ASSIGN_OR_RETURN(elms::Sampler sampler, elms::Sampler::create(options.sampler, model->config().n_vocab));
+  ELMS_ASSIGN_OR_RETURN(elms::Sampler sampler,
+                        elms::Sampler::create(options.sampler, model->config().n_vocab));
   outcome.kv_bytes = session.kv_bytes();
   session.set_sampler(std::move(sampler));
 
@@ -129,23 +136,24 @@ elms::Result<Outcome> generate(const RunOptions& options, std::shared_ptr<const 
 
 void print_outcome(const RunOptions& options, const elms::ElasticModel& model, const Outcome& outcome) {
   const elms::Generated& generated = outcome.generated;
-  Json json = {{"model", options.model},
-               {"isa", model.isa()},
-               {"threads", model.pool()->n_threads()},
-               {"prompt_tokens", outcome.prompt.size()},
-               {"prompt_token_ids", outcome.prompt},
-               {"tokens", generated.tokens},
-               {"text", generated.text},
-               {"finish_reason", elms::to_string(generated.finish)},
-               {"width_requested", options.choice.width.has_value() ? Json(*options.choice.width) : Json(nullptr)},
-               {"width_used", outcome.cost_share},
-               {"level", outcome.level},
-               {"cost_share", outcome.cost_share},
-               {"bytes_per_token", outcome.bytes_per_token},
-               {"kv", name_of(options.kv)},
-               {"kv_bytes", outcome.kv_bytes},
-               {"ttft_ms", generated.ttft_ms},
-               {"tpot_ms", generated.tpot_ms}};
+  Json json = {
+      {"model", options.model},
+      {"isa", model.isa()},
+      {"threads", model.pool()->n_threads()},
+      {"prompt_tokens", outcome.prompt.size()},
+      {"prompt_token_ids", outcome.prompt},
+      {"tokens", generated.tokens},
+      {"text", generated.text},
+      {"finish_reason", elms::to_string(generated.finish)},
+      {"width_requested", options.choice.width.has_value() ? Json(*options.choice.width) : Json(nullptr)},
+      {"width_used", outcome.cost_share},
+      {"level", outcome.level},
+      {"cost_share", outcome.cost_share},
+      {"bytes_per_token", outcome.bytes_per_token},
+      {"kv", name_of(options.kv)},
+      {"kv_bytes", outcome.kv_bytes},
+      {"ttft_ms", generated.ttft_ms},
+      {"tpot_ms", generated.tpot_ms}};
   if (options.top_logprobs > 0) json["top"] = outcome.top;
   print_json(json);
 }
@@ -154,7 +162,8 @@ void print_summary(const RunOptions& options, const Outcome& outcome) {
   const elms::Generated& generated = outcome.generated;
   std::printf("\n");
   std::fflush(stdout);
-  std::fprintf(stderr, "[%zu + %zu tokens, %s | level %d, cost %.3f | %s | first token %.1f ms, then %.2f ms each]\n",
+  std::fprintf(stderr,
+               "[%zu + %zu tokens, %s | level %d, cost %.3f | %s | first token %.1f ms, then %.2f ms each]\n",
                outcome.prompt.size(), generated.tokens.size(),
                options.sampler.temperature == 0.0f ? "greedy" : "sampled", outcome.level, outcome.cost_share,
                elms::to_string(generated.finish), generated.ttft_ms, generated.tpot_ms);
@@ -177,10 +186,13 @@ void add_sampling(CLI::App& command, RunOptions& options) {
   const auto option = [&](const char* name, auto& value, const char* description, const char* hint) {
     return command.add_option(name, value, description)->option_text(hint)->group("Sampling");
   };
-  option("--temp,--temperature", sampler.temperature, "0 is greedy: always the best token; higher is more varied", "T [0]")
+  option("--temp,--temperature", sampler.temperature,
+         "0 is greedy: always the best token; higher is more varied", "T [0]")
       ->check(CLI::Range(0.0f, 100.0f));
-  option("--top-k", sampler.top_k, "Draw from the K best tokens only; 0: from all", "K [40]")->check(CLI::NonNegativeNumber);
-  option("--top-p", sampler.top_p, "Draw from the fewest tokens that have this probability together", "P [0.95]")
+  option("--top-k", sampler.top_k, "Draw from the K best tokens only; 0: from all", "K [40]")
+      ->check(CLI::NonNegativeNumber);
+  option("--top-p", sampler.top_p, "Draw from the fewest tokens that have this probability together",
+         "P [0.95]")
       ->check(CLI::Range(0.0f, 1.0f));
   option("--min-p", sampler.min_p, "Drop tokens less likely than this share of the best", "P [0.05]")
       ->check(CLI::Range(0.0f, 1.0f));
@@ -198,20 +210,25 @@ void add_run(CLI::App& app, Action& action) {
   auto options = std::make_shared<RunOptions>();
   CLI::App& command = *app.add_subcommand("run", "Continue a prompt, greedily unless a temperature is given");
   add_model(command, options->model);
-  CLI::Option* prompt = command.add_option("-p,--prompt", options->prompt, "Text to continue")->option_text("TEXT");
-  CLI::Option* file = command.add_option("--prompt-file", options->prompt_file, "The same from a file; - is standard input")
-                          ->option_text("FILE");
+  CLI::Option* prompt =
+      command.add_option("-p,--prompt", options->prompt, "Text to continue")->option_text("TEXT");
+  CLI::Option* file =
+      command.add_option("--prompt-file", options->prompt_file, "The same from a file; - is standard input")
+          ->option_text("FILE");
   prompt->excludes(file);
   add_width_choice(command, options->choice);
   command.add_option("-n,--max-tokens", options->max_tokens, "Tokens to generate at most")
       ->check(CLI::NonNegativeNumber)
       ->option_text("N [128]");
-  command.add_option("--ctx", options->context, "Tokens that fit into the KV cache (default: what prompt and -n need)")
+  command
+      .add_option("--ctx", options->context,
+                  "Tokens that fit into the KV cache (default: what prompt and -n need)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");
   add_kv(command, options->kv);
-  command.add_option("--top-logprobs", options->top_logprobs,
-                     "With --json: probabilities of the N best candidates at every generated token")
+  command
+      .add_option("--top-logprobs", options->top_logprobs,
+                  "With --json: probabilities of the N best candidates at every generated token")
       ->option_text("N");
   add_sampling(command, *options);
   add_threads(command, options->threads);

@@ -1,4 +1,6 @@
 // elms synth: a model with random weights in the shape of a real one.
+#include "elms/offline/synth.hpp"
+
 #include <chrono>
 #include <string>
 
@@ -6,7 +8,6 @@
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
 #include "elms/detail/model_source.hpp"
-#include "elms/offline/synth.hpp"
 
 namespace elms_cli {
 namespace {
@@ -24,14 +25,16 @@ struct SynthArguments {
 
 std::string known_shapes() {
   std::string names;
-  for (const std::string_view name : offline::shape_names()) names += (names.empty() ? "" : ", ") + std::string(name);
+  for (const std::string_view name : offline::shape_names())
+    names += (names.empty() ? "" : ", ") + std::string(name);
   return names;
 }
 
 elms::Result<offline::SynthShape> read_shape(const std::string& text) {
   if (const auto known = offline::find_shape(text); known.has_value()) return *known;
   if (text.find('{') != std::string::npos) return offline::parse_shape(text);
-  return elms::Status(elms::StatusCode::kNotFound, "no shape \"" + text + "\": expected " + known_shapes() + ", or JSON");
+  return elms::Status(elms::StatusCode::kNotFound,
+                      "no shape \"" + text + "\": expected " + known_shapes() + ", or JSON");
 }
 
 elms::Status synth(const SynthArguments& arguments) {
@@ -43,8 +46,8 @@ elms::Status synth(const SynthArguments& arguments) {
     ELMS_ASSIGN_OR_RETURN(const auto pool, elms::ThreadPool::create(arguments.threads));
     const InterruptGuard interrupt;
     ProgressBar bar;
-    ELMS_RETURN_IF_ERROR(offline::synthesize(shape, type_named(arguments.type), arguments.seed, arguments.output,
-                                             bar.callback(interrupt), pool));
+    ELMS_RETURN_IF_ERROR(offline::synthesize(shape, type_named(arguments.type), arguments.seed,
+                                             arguments.output, bar.callback(interrupt), pool));
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   ELMS_ASSIGN_OR_RETURN(const auto written, elms::detail::ModelSource::open(arguments.output));
@@ -61,8 +64,9 @@ elms::Status synth(const SynthArguments& arguments) {
                 {"seconds", seconds}});
     return {};
   }
-  std::printf("%s: %s with %s random parameters in %s, %s\n", arguments.output.c_str(), shape.architecture.c_str(),
-              readable_count(parameters).c_str(), arguments.type.c_str(), readable_bytes(written->file_bytes()).c_str());
+  std::printf("%s: %s with %s random parameters in %s, %s\n", arguments.output.c_str(),
+              shape.architecture.c_str(), readable_count(parameters).c_str(), arguments.type.c_str(),
+              readable_bytes(written->file_bytes()).c_str());
   return {};
 }
 
@@ -70,8 +74,11 @@ elms::Status synth(const SynthArguments& arguments) {
 
 void add_synth(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<SynthArguments>();
-  CLI::App& command = *app.add_subcommand("synth", "Write a model with random weights, for benchmarks and tests");
-  command.add_option("--shape", arguments->shape, "One of " + known_shapes() + ", or a JSON object (see the example)")
+  CLI::App& command =
+      *app.add_subcommand("synth", "Write a model with random weights, for benchmarks and tests");
+  command
+      .add_option("--shape", arguments->shape,
+                  "One of " + known_shapes() + ", or a JSON object (see the example)")
       ->required()
       ->check(CLI::Validator(
           [](std::string& text) {
@@ -82,8 +89,9 @@ void add_synth(CLI::App& app, Action& action) {
       ->option_text("NAME|JSON");
   add_type(command, arguments->type)->option_text("TYPE [f32]");
   command.add_option("--seed", arguments->seed, "The same seed gives the same file")->option_text("N [1]");
-  command.add_option("--lora-rank", arguments->lora_rank,
-                     "Give every level a random adapter of this rank, in files beside the model")
+  command
+      .add_option("--lora-rank", arguments->lora_rank,
+                  "Give every level a random adapter of this rank, in files beside the model")
       ->check(CLI::Range(0, 1024))
       ->option_text("R [0]");
   command.add_option("-o,--output", arguments->output, "GGUF file to write")->required()->option_text("FILE");
@@ -92,7 +100,8 @@ void add_synth(CLI::App& app, Action& action) {
   command.footer(
       "Examples:\n"
       "  elms synth --shape tinyllama-1.1b --type q4_0 -o tinyllama-random.gguf\n"
-      "  elms synth --shape '{\"architecture\":\"qwen3\",\"d_model\":256,\"n_layers\":4,\"n_heads\":8,\"n_kv_heads\":2,"
+      "  elms synth --shape "
+      "'{\"architecture\":\"qwen3\",\"d_model\":256,\"n_layers\":4,\"n_heads\":8,\"n_kv_heads\":2,"
       "\"d_ff\":768,\"n_vocab\":1024}' -o small.gguf\n"
       "Further fields of the JSON: head_dim, context_length, rope_theta, tied_head, qkv_bias.");
   bind(command, arguments, synth, action);

@@ -191,7 +191,8 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
   offline::TrainingOptions& options = arguments.options;
   command
       .add_option("--data", options.data,
-                  "Texts and .jsonl files with their weights; after a path also :loss=all, :loss=answers, :split=file")
+                  "Texts and .jsonl files with their weights; after a path also :loss=all, :loss=answers, "
+                  ":split=file")
       ->required()
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--init", options.init_model, "Model to train further")->option_text("MODEL");

@@ -18,12 +18,15 @@ struct Step {
 };
 
 double mean(const std::vector<float>& scores, std::size_t begin, std::size_t end) {
-  return std::accumulate(scores.begin() + static_cast<std::ptrdiff_t>(begin), scores.begin() + static_cast<std::ptrdiff_t>(end), 0.0) /
+  return std::accumulate(scores.begin() + static_cast<std::ptrdiff_t>(begin),
+                         scores.begin() + static_cast<std::ptrdiff_t>(end), 0.0) /
          static_cast<double>(end - begin);
 }
 
-/// Scores of ranks 1, 2 ... of the query heads: the mean over the heads of that rank in every group. Rank 0 always stays.
-void add_head_steps(const LayerShape& full, std::size_t layer, const std::vector<float>& scores, std::vector<Step>& steps) {
+/// Scores of ranks 1, 2 ... of the query heads: the mean over the heads of that rank in every group. Rank 0
+/// always stays.
+void add_head_steps(const LayerShape& full, std::size_t layer, const std::vector<float>& scores,
+                    std::vector<Step>& steps) {
   const bool grouped = full.q_heads != full.kv_heads;
   const std::int32_t groups = grouped ? full.kv_heads : 1;
   const std::int32_t ranks = full.q_heads / groups;
@@ -36,18 +39,20 @@ void add_head_steps(const LayerShape& full, std::size_t layer, const std::vector
   }
 }
 
-void add_ffn_steps(const LayerShape& full, std::size_t layer, std::int32_t ff_step, const std::vector<float>& scores,
-                   std::vector<Step>& steps) {
+void add_ffn_steps(const LayerShape& full, std::size_t layer, std::int32_t ff_step,
+                   const std::vector<float>& scores, std::vector<Step>& steps) {
   for (std::int32_t begin = ff_step; begin < full.ff; begin += ff_step) {
     const std::int32_t end = std::min(full.ff, begin + ff_step);
-    steps.push_back({layer, false, mean(scores, static_cast<std::size_t>(begin), static_cast<std::size_t>(end))});
+    steps.push_back(
+        {layer, false, mean(scores, static_cast<std::size_t>(begin), static_cast<std::size_t>(end))});
   }
 }
 
 }  // namespace
 
-std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfig& config, std::span<const double> targets,
-                                 const detail::SliceRules& rules, const Importance& importance) {
+std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfig& config,
+                                 std::span<const double> targets, const detail::SliceRules& rules,
+                                 const Importance& importance) {
   const Importance scores = standardised(importance);
   std::vector<Step> steps;
   std::vector<LayerShape> slices;
@@ -57,7 +62,8 @@ std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfi
     if (rules.cut_heads) add_head_steps(full, layer, scores.heads[layer], steps);
     add_ffn_steps(full, layer, rules.ff_step, scores.ffn_units[layer], steps);
   }
-  std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.score > b.score; });
+  std::stable_sort(steps.begin(), steps.end(),
+                   [](const Step& a, const Step& b) { return a.score > b.score; });
 
   auto next = steps.begin();
   return detail::make_levels(cost, config, targets, [&](double target) {

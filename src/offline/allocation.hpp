@@ -11,11 +11,12 @@
 
 namespace elms::inline v0::offline {
 
-/// Levels by competition between layers: steps of units (a rank of query heads, ff_step FFN units) of all layers enter in
-/// the order of their standardised importance; a level is the longest beginning of that order that its cost target
-/// allows. Every layer keeps its first rank of heads and its first step of FFN units. `importance` is in the new order.
+/// Levels by competition between layers: steps of units (a rank of query heads, ff_step FFN units) of all
+/// layers enter in the order of their standardised importance; a level is the longest beginning of that order
+/// that its cost target allows. Every layer keeps its first rank of heads and its first step of FFN units.
+/// `importance` is in the new order.
 [[nodiscard]] std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfig& config,
-                                               std::span<const double> targets, const detail::SliceRules& rules,
-                                               const Importance& importance);
+                                               std::span<const double> targets,
+                                               const detail::SliceRules& rules, const Importance& importance);
 
 }  // namespace elms::inline v0::offline

@@ -42,7 +42,8 @@ std::vector<std::int32_t> first(std::int32_t n) {
 GroupOrder interleaved(const std::vector<std::int32_t>& heads, std::int32_t head_dim) {
   GroupOrder rows{1, {}};
   for (std::int32_t head : heads) {
-    for (std::int32_t i = 0; i < head_dim; ++i) rows.order.push_back(head * head_dim + i / 2 + (i % 2) * head_dim / 2);
+    for (std::int32_t i = 0; i < head_dim; ++i)
+      rows.order.push_back(head * head_dim + i / 2 + (i % 2) * head_dim / 2);
   }
   return rows;
 }
@@ -51,17 +52,20 @@ class Extractor {
  public:
   Extractor(const detail::ModelSource& source, std::vector<LayerShape> slices)
       : source_(source), config_(source.config()), slices_(std::move(slices)) {
-    uniform_ = std::all_of(slices_.begin(), slices_.end(), [&](const LayerShape& slice) { return slice == slices_[0]; });
+    uniform_ = std::all_of(slices_.begin(), slices_.end(),
+                           [&](const LayerShape& slice) { return slice == slices_[0]; });
   }
 
   Status check() const {
     if (uniform_) return {};
     if (config_.qk_norm) {
-      return detail::unsupported(source_.path(), ": layers of this level differ in width, which `deci` can express, but not with ",
-                                 "the q/k norms of ", config_.architecture, "; use levels of uniform allocation");
+      return detail::unsupported(
+          source_.path(), ": layers of this level differ in width, which `deci` can express, but not with ",
+          "the q/k norms of ", config_.architecture, "; use levels of uniform allocation");
     }
     if (config_.rope.n_rot != config_.head_dim) {
-      return detail::unsupported(source_.path(), ": layers of this level differ in width and heads are rotated in part");
+      return detail::unsupported(source_.path(),
+                                 ": layers of this level differ in width and heads are rotated in part");
     }
     return {};
   }
@@ -92,14 +96,17 @@ class Extractor {
     writer.set(to + "rope.dimension_count", static_cast<std::uint32_t>(config_.rope.n_rot));
   }
 
-  /// Adds what the adapter of the level says to the plan(). kUnsupported where a file of this architecture cannot hold it.
+  /// Adds what the adapter of the level says to the plan(). kUnsupported where a file of this architecture
+  /// cannot hold it.
   Status merge(AdapterMerge adapter) {
     if (!adapter.ffn_biases.empty()) {
-      return detail::unsupported(source_.path(), ": the level's adapter has biases of its FFN, for which ", config_.architecture,
-                                 " has no tensor; recover without them to merge");
+      return detail::unsupported(source_.path(), ": the level's adapter has biases of its FFN, for which ",
+                                 config_.architecture, " has no tensor; recover without them to merge");
     }
-    if (!adapter.attention_biases.empty() && config_.architecture != "llama" && config_.architecture != "deci") {
-      return detail::unsupported(source_.path(), ": the level's adapter has biases of attention's output, for which ",
+    if (!adapter.attention_biases.empty() && config_.architecture != "llama" &&
+        config_.architecture != "deci") {
+      return detail::unsupported(source_.path(),
+                                 ": the level's adapter has biases of attention's output, for which ",
                                  config_.architecture, " has no tensor; recover without them to merge");
     }
     adapter_ = std::move(adapter);
@@ -153,7 +160,8 @@ class Extractor {
     }
   }
 
-  void set_counts(detail::GgufWriter& writer, const std::string& key, const std::vector<std::int32_t>& counts) const {
+  void set_counts(detail::GgufWriter& writer, const std::string& key,
+                  const std::vector<std::int32_t>& counts) const {
     if (uniform_) {
       writer.set(key, static_cast<std::uint32_t>(counts[0]));
     } else {
@@ -179,20 +187,28 @@ class Extractor {
         plan.rows = rotated_rows(q);
         plan.update_rows = rotated_rows(first(slice.q_heads));
         break;
-      case LayerRole::kQueryBias: plan.columns = rotated_rows(q); break;
+      case LayerRole::kQueryBias:
+        plan.columns = rotated_rows(q);
+        break;
       case LayerRole::kKeyValue:
         plan.rows = is_key ? rotated_rows(kv) : GroupOrder{config_.head_dim, kv};
         plan.update_rows = plan.rows;  // the first heads are kept
         break;
-      case LayerRole::kKeyValueBias: plan.columns = is_key ? rotated_rows(kv) : GroupOrder{config_.head_dim, kv}; break;
+      case LayerRole::kKeyValueBias:
+        plan.columns = is_key ? rotated_rows(kv) : GroupOrder{config_.head_dim, kv};
+        break;
       case LayerRole::kAttentionOutput:
         if (slice.q_heads != full.q_heads) plan.columns = {config_.head_dim, q};
         break;
-      case LayerRole::kGateUp: plan.rows = {1, first(slice.ff)}; break;
-      case LayerRole::kDown:
-        if (slice.ff != full.ff) plan.columns = {std::gcd(slice.ff, 32), first(slice.ff / std::gcd(slice.ff, 32))};
+      case LayerRole::kGateUp:
+        plan.rows = {1, first(slice.ff)};
         break;
-      case LayerRole::kOther: break;
+      case LayerRole::kDown:
+        if (slice.ff != full.ff)
+          plan.columns = {std::gcd(slice.ff, 32), first(slice.ff / std::gcd(slice.ff, 32))};
+        break;
+      case LayerRole::kOther:
+        break;
     }
   }
 
@@ -205,7 +221,8 @@ class Extractor {
 };
 
 /// What the adapter of a level adds; nothing for a level without.
-Result<AdapterMerge> read_merge(const detail::ModelSource& source, const detail::ElasticMetadata& metadata, std::size_t level) {
+Result<AdapterMerge> read_merge(const detail::ModelSource& source, const detail::ElasticMetadata& metadata,
+                                std::size_t level) {
   if (metadata.adapters.empty() || metadata.adapters[level].empty()) return AdapterMerge{};
   return read_adapter_merge(detail::adapter_path(source.path(), metadata.adapters[level]), source.config(),
                             metadata.levels[level]);
@@ -213,20 +230,26 @@ Result<AdapterMerge> read_merge(const detail::ModelSource& source, const detail:
 
 }  // namespace
 
-Status extract(const std::string& input, int level, const std::string& output, const ProgressCallback& progress,
-               std::shared_ptr<ThreadPool> pool, AdapterUse adapters) {
-  ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const detail::ModelSource> source, detail::ModelSource::open(input));
-  if (source->gguf() == nullptr) return detail::invalid_argument(input, ": not a GGUF file, so not an elastic model");
-  ELMS_ASSIGN_OR_RETURN(const auto metadata, detail::read_elastic_metadata(*source->gguf(), source->config(),
-                                                                           detail::cut_inputs_are_quantised(*source)));
-  if (!metadata.has_value()) return detail::invalid_argument(input, ": has no elms.* levels (see `elms elasticize`)");
+Status extract(const std::string& input, int level, const std::string& output,
+               const ProgressCallback& progress, std::shared_ptr<ThreadPool> pool, AdapterUse adapters) {
+  ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const detail::ModelSource> source,
+                        detail::ModelSource::open(input));
+  if (source->gguf() == nullptr)
+    return detail::invalid_argument(input, ": not a GGUF file, so not an elastic model");
+  ELMS_ASSIGN_OR_RETURN(const auto metadata,
+                        detail::read_elastic_metadata(*source->gguf(), source->config(),
+                                                      detail::cut_inputs_are_quantised(*source)));
+  if (!metadata.has_value())
+    return detail::invalid_argument(input, ": has no elms.* levels (see `elms elasticize`)");
   if (level < 0 || level >= static_cast<int>(metadata->levels.size())) {
-    return detail::invalid_argument(input, ": level ", level, ": the model has levels 0 to ", metadata->levels.size() - 1);
+    return detail::invalid_argument(input, ": level ", level, ": the model has levels 0 to ",
+                                    metadata->levels.size() - 1);
   }
   Extractor extractor(*source, metadata->levels[static_cast<std::size_t>(level)]);
   ELMS_RETURN_IF_ERROR(extractor.check());
   if (adapters == AdapterUse::kMerge) {
-    ELMS_ASSIGN_OR_RETURN(AdapterMerge merge, read_merge(*source, *metadata, static_cast<std::size_t>(level)));
+    ELMS_ASSIGN_OR_RETURN(AdapterMerge merge,
+                          read_merge(*source, *metadata, static_cast<std::size_t>(level)));
     ELMS_RETURN_IF_ERROR(extractor.merge(std::move(merge)));
   }
   detail::GgufWriter writer;

@@ -1,5 +1,6 @@
-// Activation fluctuation (FLAP, arXiv 2312.11983): a unit whose activation hardly varies can be replaced by a constant; one
-// whose activation varies and is read by large weights can not. Score of input c of a matrix W: Var(x_c) * |W[:, c]|^2.
+// Activation fluctuation (FLAP, arXiv 2312.11983): a unit whose activation hardly varies can be replaced by a
+// constant; one whose activation varies and is read by large weights can not. Score of input c of a matrix W:
+// Var(x_c) * |W[:, c]|^2.
 #include <algorithm>
 #include <utility>
 
@@ -46,12 +47,13 @@ struct LayerMoments {
 
 /// Runs the full model over the tokens in windows that do not see each other.
 Status collect(const std::shared_ptr<const ElasticModel>& model, std::span<const TokenId> tokens,
-               const CalibrationOptions& options, const ProgressCallback& progress, std::vector<LayerMoments>& layers) {
+               const CalibrationOptions& options, const ProgressCallback& progress,
+               std::vector<LayerMoments>& layers) {
   SessionOptions session_options;
   session_options.context_tokens = options.window_tokens;
   session_options.batch_tokens = options.window_tokens;
-  session_options.probe = [&](ProbePoint point, std::int32_t layer, std::span<const float> values, std::int32_t n_tokens,
-                              std::int32_t n_columns) {
+  session_options.probe = [&](ProbePoint point, std::int32_t layer, std::span<const float> values,
+                              std::int32_t n_tokens, std::int32_t n_columns) {
     LayerMoments& moments = layers[static_cast<std::size_t>(layer)];
     if (point == ProbePoint::kAttentionOutput) moments.attention.add(values, n_tokens, n_columns);
     if (point == ProbePoint::kFfnActivation) moments.ffn.add(values, n_tokens, n_columns);
@@ -61,8 +63,10 @@ Status collect(const std::shared_ptr<const ElasticModel>& model, std::span<const
   for (std::size_t begin = 0; begin < tokens.size(); begin += window) {
     session.reset();
     ELMS_RETURN_IF_ERROR(session.prefill(tokens.subspan(begin, std::min(window, tokens.size() - begin))));
-    const double done = static_cast<double>(std::min(tokens.size(), begin + window)) / static_cast<double>(tokens.size());
-    if (progress && progress({"calibrate", done}) == Flow::kStop) return Status(StatusCode::kCancelled, "calibrate: stopped");
+    const double done =
+        static_cast<double>(std::min(tokens.size(), begin + window)) / static_cast<double>(tokens.size());
+    if (progress && progress({"calibrate", done}) == Flow::kStop)
+      return Status(StatusCode::kCancelled, "calibrate: stopped");
   }
   return {};
 }
@@ -82,7 +86,8 @@ Result<Importance> flap_importance(std::shared_ptr<const ElasticModel> model, st
                                    const CalibrationOptions& options, const ProgressCallback& progress) {
   if (model == nullptr) return detail::invalid_argument("flap: the model is null");
   if (options.window_tokens < 2 || options.max_tokens < 1) {
-    return detail::invalid_argument("flap: windows of ", options.window_tokens, " and at most ", options.max_tokens, " tokens");
+    return detail::invalid_argument("flap: windows of ", options.window_tokens, " and at most ",
+                                    options.max_tokens, " tokens");
   }
   tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(options.max_tokens)));
   if (tokens.size() < 2 * static_cast<std::size_t>(options.window_tokens)) {
@@ -98,8 +103,10 @@ Result<Importance> flap_importance(std::shared_ptr<const ElasticModel> model, st
   const auto head_dim = static_cast<std::size_t>(config.head_dim);
   for (std::size_t layer = 0; layer < config.layers.size(); ++layer) {
     const std::string blk = detail::concat("blk.", layer, ".");
-    ELMS_ASSIGN_OR_RETURN(const std::vector<double> output, squared_column_norms(model->source(), blk + "attn_output.weight"));
-    ELMS_ASSIGN_OR_RETURN(const std::vector<double> down, squared_column_norms(model->source(), blk + "ffn_down.weight"));
+    ELMS_ASSIGN_OR_RETURN(const std::vector<double> output,
+                          squared_column_norms(model->source(), blk + "attn_output.weight"));
+    ELMS_ASSIGN_OR_RETURN(const std::vector<double> down,
+                          squared_column_norms(model->source(), blk + "ffn_down.weight"));
     std::vector<float> heads(output.size() / head_dim, 0.0f), units(down.size());
     for (std::size_t probe_head = 0; probe_head < heads.size(); ++probe_head) {
       const std::size_t head = file_head(*model, layer, probe_head);
@@ -109,7 +116,8 @@ Result<Importance> flap_importance(std::shared_ptr<const ElasticModel> model, st
       }
       heads[head] = static_cast<float>(score);
     }
-    for (std::size_t u = 0; u < units.size(); ++u) units[u] = static_cast<float>(moments[layer].ffn.variance(u) * down[u]);
+    for (std::size_t u = 0; u < units.size(); ++u)
+      units[u] = static_cast<float>(moments[layer].ffn.variance(u) * down[u]);
     importance.heads.push_back(std::move(heads));
     importance.ffn_units.push_back(std::move(units));
   }

@@ -11,12 +11,14 @@ Status read_solved(const detail::JsonObject& top, JsonExample& example) {
   const nlohmann::json* ranges = top.find("solved");
   if (ranges == nullptr) return {};
   const auto wrong = [&] {
-    return detail::malformed(top.at("solved"), ": expected byte ranges of the prompt, [[begin, end], ...], in order");
+    return detail::malformed(top.at("solved"),
+                             ": expected byte ranges of the prompt, [[begin, end], ...], in order");
   };
   if (!ranges->is_array()) return wrong();
   std::size_t last = 0;
   for (const nlohmann::json& range : *ranges) {
-    if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() || !range[1].is_number_unsigned()) {
+    if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() ||
+        !range[1].is_number_unsigned()) {
       return wrong();
     }
     const auto begin = range[0].get<std::size_t>(), end = range[1].get<std::size_t>();

@@ -1,4 +1,5 @@
-// Examples to train on, as lines of JSON: {"prompt", "completion", "solved"} or {"text"}; other keys are for others.
+// Examples to train on, as lines of JSON: {"prompt", "completion", "solved"} or {"text"}; other keys are for
+// others.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@ struct JsonExample {
   bool is_text = false;  ///< {"text"}: all of it is `completion`
   std::string prompt;
   std::string completion;
-  std::vector<std::pair<std::size_t, std::size_t>> solved;  ///< byte ranges of the prompt, in order; may be missing
+  std::vector<std::pair<std::size_t, std::size_t>>
+      solved;  ///< byte ranges of the prompt, in order; may be missing
 };
 
 /// Line `number` (from 1) of a file. kMalformedFile names file, line and key.

@@ -30,14 +30,17 @@ struct OutputTypes {
                        of(blk + "attn_output.weight"), of(blk + "ffn_gate.weight"), of(blk + "ffn_up.weight"),
                        of(blk + "ffn_down.weight")});
     }
-    return {config, std::move(types), of(config.tied_head ? "token_embd.weight" : "output.weight"), of("token_embd.weight")};
+    return {config, std::move(types), of(config.tied_head ? "token_embd.weight" : "output.weight"),
+            of("token_embd.weight")};
   }
 
   /// Whether matrices whose inputs are cut will lie in blocks.
   [[nodiscard]] bool quantised() const {
     for (std::int32_t i = 0; i < source->config().n_layers; ++i) {
       const std::string blk = detail::concat("blk.", i, ".");
-      if (detail::is_quantised(of(blk + "attn_output.weight")) || detail::is_quantised(of(blk + "ffn_down.weight"))) return true;
+      if (detail::is_quantised(of(blk + "attn_output.weight")) ||
+          detail::is_quantised(of(blk + "ffn_down.weight")))
+        return true;
     }
     return false;
   }

@@ -18,7 +18,8 @@ double negative_log_likelihood(std::span<const float> logits, TokenId target) {
   const float best = *std::max_element(logits.begin(), logits.end());
   double sum = 0.0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - static_cast<double>(best));
-  return std::log(sum) + static_cast<double>(best) - static_cast<double>(logits[static_cast<std::size_t>(target)]);
+  return std::log(sum) + static_cast<double>(best) -
+         static_cast<double>(logits[static_cast<std::size_t>(target)]);
 }
 
 /// BOS of the vocabulary; kNoToken where it, or the whole vocabulary, is absent.
@@ -30,7 +31,8 @@ TokenId bos_of(const ElasticModel& model) {
 /// Tokens that see each other, and the sum of what a level makes of them.
 class WindowEvaluator {
  public:
-  WindowEvaluator(Session& session, ThreadPool& pool, std::size_t max_tokens) : session_(session), pool_(pool) {
+  WindowEvaluator(Session& session, ThreadPool& pool, std::size_t max_tokens)
+      : session_(session), pool_(pool) {
     row_nll_.resize(max_tokens);
   }
 
@@ -43,9 +45,11 @@ class WindowEvaluator {
     options.on_logits = [&](std::int32_t first, std::int32_t n_rows, std::span<const float> logits) {
       const std::size_t n_vocab = logits.size() / static_cast<std::size_t>(n_rows);
       const auto begin = static_cast<std::size_t>(first);
-      const std::size_t n = std::min(static_cast<std::size_t>(n_rows), n_predicted - std::min(n_predicted, begin));
+      const std::size_t n =
+          std::min(static_cast<std::size_t>(n_rows), n_predicted - std::min(n_predicted, begin));
       pool_.parallel_for(n, [&](std::size_t r) {
-        row_nll_[begin + r] = negative_log_likelihood(logits.subspan(r * n_vocab, n_vocab), window[begin + r + 1]);
+        row_nll_[begin + r] =
+            negative_log_likelihood(logits.subspan(r * n_vocab, n_vocab), window[begin + r + 1]);
       });
       return Flow::kContinue;
     };
@@ -68,7 +72,8 @@ Status check(const ElasticModel* model, std::span<const TokenId> tokens, std::sp
     return invalid_argument("perplexity: at most ", options.max_tokens, " tokens in windows of ",
                             options.window_tokens, "; a window has at least 2");
   }
-  if (tokens.size() < 2) return invalid_argument("perplexity: a text of ", tokens.size(), " tokens predicts nothing");
+  if (tokens.size() < 2)
+    return invalid_argument("perplexity: a text of ", tokens.size(), " tokens predicts nothing");
   const auto n_levels = static_cast<int>(model->levels().size());
   for (const int level : levels) {
     if (level < 0 || level >= n_levels) {
@@ -77,7 +82,8 @@ Status check(const ElasticModel* model, std::span<const TokenId> tokens, std::sp
   }
   for (const TokenId token : tokens) {
     if (token < 0 || token >= model->config().n_vocab) {
-      return invalid_argument("perplexity: token ", token, " is outside the vocabulary of ", model->config().n_vocab);
+      return invalid_argument("perplexity: token ", token, " is outside the vocabulary of ",
+                              model->config().n_vocab);
     }
   }
   return {};
@@ -86,16 +92,20 @@ Status check(const ElasticModel* model, std::span<const TokenId> tokens, std::sp
 }  // namespace
 
 Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const ElasticModel> model,
-                                                          std::span<const TokenId> tokens, std::span<const int> levels,
+                                                          std::span<const TokenId> tokens,
+                                                          std::span<const int> levels,
                                                           const PerplexityOptions& options) {
-  if (options.max_tokens > 0) tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(options.max_tokens)));
+  if (options.max_tokens > 0)
+    tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(options.max_tokens)));
   ELMS_RETURN_IF_ERROR(check(model.get(), tokens, levels, options));
 
-  const auto window_tokens = static_cast<std::size_t>(std::min(options.window_tokens, model->config().context_length));
+  const auto window_tokens =
+      static_cast<std::size_t>(std::min(options.window_tokens, model->config().context_length));
   const TokenId bos = bos_of(*model);
   const std::size_t n_bos = bos == kNoToken ? 0 : 1;
   const std::size_t text_per_window = window_tokens - n_bos;
-  if (text_per_window + n_bos < 2) return invalid_argument("perplexity: a context of ", window_tokens, " predicts nothing");
+  if (text_per_window + n_bos < 2)
+    return invalid_argument("perplexity: a context of ", window_tokens, " predicts nothing");
 
   SessionOptions session_options;
   session_options.context_tokens = static_cast<std::int32_t>(window_tokens);
@@ -112,7 +122,8 @@ Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const 
   }
   std::vector<TokenId> window;
   for (std::size_t begin = 0; begin < tokens.size(); begin += text_per_window) {
-    const std::span<const TokenId> text = tokens.subspan(begin, std::min(text_per_window, tokens.size() - begin));
+    const std::span<const TokenId> text =
+        tokens.subspan(begin, std::min(text_per_window, tokens.size() - begin));
     window.assign(n_bos, bos);
     window.insert(window.end(), text.begin(), text.end());
     if (window.size() < 2) break;  // one token is left over, and nothing before it

@@ -1,4 +1,5 @@
-// Tells a ProgressCallback how far one phase is, a few times a second and at its end. Internal to src/offline.
+// Tells a ProgressCallback how far one phase is, a few times a second and at its end. Internal to
+// src/offline.
 #pragma once
 
 #include <chrono>
@@ -13,7 +14,8 @@ namespace elms::inline v0::offline {
 /// The callback and the phase's name must outlive it. One thread.
 class ProgressMeter {
  public:
-  ProgressMeter(const ProgressCallback& callback, std::string_view phase) : callback_(callback), phase_(phase) {}
+  ProgressMeter(const ProgressCallback& callback, std::string_view phase)
+      : callback_(callback), phase_(phase) {}
 
   /// kCancelled when the callback wants the work to stop.
   [[nodiscard]] Status report(double fraction) {

@@ -1,5 +1,5 @@
-// Random numbers by position (splitmix64), so that values can be drawn in any order on any thread, and are the same with
-// every standard library.
+// Random numbers by position (splitmix64), so that values can be drawn in any order on any thread, and are
+// the same with every standard library.
 #pragma once
 
 #include <cstddef>

@@ -30,7 +30,8 @@ void flip_signs(std::uint64_t seed, std::size_t n, float* values) {
 /// Draws, encodes and writes one tensor, a chunk of rows at a time.
 class TensorStreamer {
  public:
-  TensorStreamer(detail::GgufWriter& writer, ThreadPool& pool, ProgressMeter& progress, std::uint64_t total_bytes)
+  TensorStreamer(detail::GgufWriter& writer, ThreadPool& pool, ProgressMeter& progress,
+                 std::uint64_t total_bytes)
       : writer_(writer), pool_(pool), progress_(progress), total_bytes_(total_bytes) {}
 
   Status write(const SynthTensor& tensor, std::uint64_t seed) {
@@ -55,7 +56,8 @@ class TensorStreamer {
       });
       ELMS_RETURN_IF_ERROR(writer_.write({encoded_.data(), static_cast<std::size_t>(n) * row_size}));
       written_bytes_ += n * row_size;
-      ELMS_RETURN_IF_ERROR(progress_.report(static_cast<double>(written_bytes_) / static_cast<double>(total_bytes_)));
+      ELMS_RETURN_IF_ERROR(
+          progress_.report(static_cast<double>(written_bytes_) / static_cast<double>(total_bytes_)));
     }
     return {};
   }
@@ -80,8 +82,8 @@ class TensorStreamer {
 using Slices = std::vector<LayerShape>;
 
 /// Writes the levels, and which files their adapters are in. Returns the slices of every level.
-std::vector<Slices> write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType type, const std::string& output,
-                                 bool has_adapters) {
+std::vector<Slices> write_levels(detail::GgufWriter& writer, const ModelConfig& config, DType type,
+                                 const std::string& output, bool has_adapters) {
   const detail::LayerTypes types{type, type, type, type, type, type, type};
   const detail::CostModel cost(config, {config.layers.size(), types}, type, type);
   const bool quantised = detail::dtype_info(type).block_elems > 1;
@@ -107,16 +109,20 @@ Status declare(detail::GgufWriter& writer, const std::vector<SynthTensor>& tenso
 }
 
 /// Updates that change a matrix's outputs, of about the size of its inputs, by a few percent.
-std::vector<SynthTensor> adapter_tensors(const ModelConfig& config, const Slices& slices, std::int32_t rank, DType type) {
+std::vector<SynthTensor> adapter_tensors(const ModelConfig& config, const Slices& slices, std::int32_t rank,
+                                         DType type) {
   std::vector<SynthTensor> tensors;
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto add = [&](std::string_view name, std::int32_t k, std::int32_t n) {
       const std::string full = detail::concat("blk.", i, ".", name, ".weight.lora_");
       const auto r = static_cast<std::uint64_t>(rank);
-      tensors.push_back({full + "a", type, static_cast<std::uint64_t>(k), r, 0.0f, 1.0f / std::sqrt(static_cast<float>(k))});
-      tensors.push_back({full + "b", type, r, static_cast<std::uint64_t>(n), 0.0f, 0.05f / std::sqrt(static_cast<float>(rank))});
+      tensors.push_back({full + "a", type, static_cast<std::uint64_t>(k), r, 0.0f,
+                         1.0f / std::sqrt(static_cast<float>(k))});
+      tensors.push_back({full + "b", type, r, static_cast<std::uint64_t>(n), 0.0f,
+                         0.05f / std::sqrt(static_cast<float>(rank))});
     };
-    const std::int32_t d = config.d_model, q = slices[i].q_heads * config.head_dim, kv = slices[i].kv_heads * config.head_dim;
+    const std::int32_t d = config.d_model, q = slices[i].q_heads * config.head_dim,
+                       kv = slices[i].kv_heads * config.head_dim;
     add("attn_q", d, q);
     add("attn_k", d, kv);
     add("attn_v", d, kv);
@@ -129,9 +135,10 @@ std::vector<SynthTensor> adapter_tensors(const ModelConfig& config, const Slices
 }
 
 /// The adapter of one level, with an alpha of twice the rank.
-Status write_adapter(const ModelConfig& config, const Slices& slices, std::int32_t rank, DType type, std::uint64_t seed,
-                     const std::string& path, ThreadPool& pool, ProgressMeter& meter) {
-  const std::vector<SynthTensor> tensors = adapter_tensors(config, slices, rank, type == DType::kF32 ? type : DType::kF16);
+Status write_adapter(const ModelConfig& config, const Slices& slices, std::int32_t rank, DType type,
+                     std::uint64_t seed, const std::string& path, ThreadPool& pool, ProgressMeter& meter) {
+  const std::vector<SynthTensor> tensors =
+      adapter_tensors(config, slices, rank, type == DType::kF32 ? type : DType::kF16);
   detail::GgufWriter writer;
   writer.set("general.architecture", config.architecture);
   writer.set("general.type", "adapter");
@@ -144,7 +151,8 @@ Status write_adapter(const ModelConfig& config, const Slices& slices, std::int32
   }
   ELMS_RETURN_IF_ERROR(declare(writer, tensors));
   std::uint64_t total = 0;
-  for (const SynthTensor& tensor : tensors) total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
+  for (const SynthTensor& tensor : tensors)
+    total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
   TensorStreamer streamer(writer, pool, meter, total);
   ELMS_RETURN_IF_ERROR(writer.begin(path));
   for (const SynthTensor& tensor : tensors) ELMS_RETURN_IF_ERROR(streamer.write(tensor, mixed(++seed)));
@@ -155,13 +163,14 @@ Status write_adapter(const ModelConfig& config, const Slices& slices, std::int32
 
 // A matrix with values of deviation g / sqrt(inputs) turns inputs of size 1 into outputs of size g.
 //
-// How large what is added up in the residual stream is decides how much rounding grows on its way through the layers. The
-// blocks together add as much as the embedding brings, about as in trained models: next tokens then depend on the context,
-// and two correct implementations agree on their probabilities to about 1e-3 with weights of f16. A tied head would find
-// the embedding of the last token in that stream and repeat the token for ever; random signs in the output norm hide it.
+// How large what is added up in the residual stream is decides how much rounding grows on its way through the
+// layers. The blocks together add as much as the embedding brings, about as in trained models: next tokens
+// then depend on the context, and two correct implementations agree on their probabilities to about 1e-3 with
+// weights of f16. A tied head would find the embedding of the last token in that stream and repeat the token
+// for ever; random signs in the output norm hide it.
 //
-// Logits of size s over n tokens behave like a random energy model, whose best candidate takes a finite share of the
-// probability from s = sqrt(2 ln n) on.
+// Logits of size s over n tokens behave like a random energy model, whose best candidate takes a finite share
+// of the probability from s = sqrt(2 ln n) on.
 std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type) {
   constexpr float kBias = 0.3f, kNormSpread = 0.1f;
   constexpr float kMeanAttended = 0.6f;  // attention averages values of size 1 down to about this
@@ -198,7 +207,8 @@ std::vector<SynthTensor> synth_tensors(const ModelConfig& config, DType type) {
     if (config.qkv_bias) {
       vector(blk + "attn_q.bias", q, 0.0f, kBias);
       vector(blk + "attn_k.bias", kv, 0.0f, kBias);
-      vector(blk + "attn_v.bias", kv, 0.0f, kBias / 3.0f);  // the same for all positions: more would drown their values
+      vector(blk + "attn_v.bias", kv, 0.0f,
+             kBias / 3.0f);  // the same for all positions: more would drown their values
     }
     if (config.qk_norm) {
       norm(blk + "attn_q_norm.weight", head_dim);
@@ -235,7 +245,8 @@ Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const
     ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
   }
   std::uint64_t total = 0;
-  for (const SynthTensor& tensor : tensors) total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
+  for (const SynthTensor& tensor : tensors)
+    total += tensor.rows * detail::row_bytes(tensor.type, tensor.cols);
   ProgressMeter meter(progress, "write");
   TensorStreamer streamer(writer, *pool, meter, total);
   ELMS_RETURN_IF_ERROR(writer.begin(output));
@@ -245,7 +256,8 @@ Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed, const
   ELMS_RETURN_IF_ERROR(writer.finish());
   for (std::size_t level = 0; shape.lora_rank > 0 && level < levels.size(); ++level) {
     const std::string path = detail::adapter_path(output, adapter_name(output, level));
-    ELMS_RETURN_IF_ERROR(write_adapter(config, levels[level], shape.lora_rank, type, mixed(seed + level + 1), path, *pool, meter));
+    ELMS_RETURN_IF_ERROR(write_adapter(config, levels[level], shape.lora_rank, type, mixed(seed + level + 1),
+                                       path, *pool, meter));
   }
   return {};
 }

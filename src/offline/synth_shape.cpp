@@ -60,18 +60,18 @@ const std::vector<NamedShape>& named_shapes() {
 
 struct CountField {
   std::string_view name;
-  std::int32_t SynthShape::* member;
+  std::int32_t SynthShape::*member;
 };
 constexpr CountField kCounts[] = {
-    {"d_model", &SynthShape::d_model}, {"n_layers", &SynthShape::n_layers},
-    {"n_heads", &SynthShape::n_heads}, {"n_kv_heads", &SynthShape::n_kv_heads},
-    {"d_ff", &SynthShape::d_ff},       {"n_vocab", &SynthShape::n_vocab},
+    {"d_model", &SynthShape::d_model},   {"n_layers", &SynthShape::n_layers},
+    {"n_heads", &SynthShape::n_heads},   {"n_kv_heads", &SynthShape::n_kv_heads},
+    {"d_ff", &SynthShape::d_ff},         {"n_vocab", &SynthShape::n_vocab},
     {"head_dim", &SynthShape::head_dim}, {"context_length", &SynthShape::context_length},
 };
 
 struct FlagField {
   std::string_view name;
-  bool SynthShape::* member;
+  bool SynthShape::*member;
 };
 constexpr FlagField kFlags[] = {{"tied_head", &SynthShape::tied_head}, {"qkv_bias", &SynthShape::qkv_bias}};
 
@@ -133,7 +133,8 @@ std::vector<std::string_view> shape_names() {
 Result<SynthShape> parse_shape(std::string_view json, std::int32_t n_vocab) {
   const nlohmann::json object = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) return invalid_argument("shape: this is no valid JSON");
-  if (!object.is_object()) return invalid_argument("shape: expected a JSON object with the fields ", field_names());
+  if (!object.is_object())
+    return invalid_argument("shape: expected a JSON object with the fields ", field_names());
   SynthShape shape;
   shape.n_vocab = n_vocab;
   for (const auto& [key, value] : object.items()) ELMS_RETURN_IF_ERROR(read_field(key, value, shape));
@@ -143,8 +144,10 @@ Result<SynthShape> parse_shape(std::string_view json, std::int32_t n_vocab) {
 
 Status check_shape(const SynthShape& shape) {
   constexpr std::string_view kArchitectures[] = {"llama", "qwen2", "qwen3"};
-  if (std::find(std::begin(kArchitectures), std::end(kArchitectures), shape.architecture) == std::end(kArchitectures)) {
-    return invalid_argument("shape: architecture: expected llama, qwen2 or qwen3, found \"", shape.architecture, "\"");
+  if (std::find(std::begin(kArchitectures), std::end(kArchitectures), shape.architecture) ==
+      std::end(kArchitectures)) {
+    return invalid_argument("shape: architecture: expected llama, qwen2 or qwen3, found \"",
+                            shape.architecture, "\"");
   }
   for (const CountField& field : kCounts) {
     const std::int32_t value = shape.*field.member;
@@ -153,15 +156,16 @@ Status check_shape(const SynthShape& shape) {
     }
   }
   if (shape.n_heads % shape.n_kv_heads != 0) {
-    return invalid_argument("shape: n_heads: expected a multiple of the ", shape.n_kv_heads, " KV heads, found ",
-                            shape.n_heads);
+    return invalid_argument("shape: n_heads: expected a multiple of the ", shape.n_kv_heads,
+                            " KV heads, found ", shape.n_heads);
   }
   if (shape.head_dim == 0 && shape.d_model % shape.n_heads != 0) {
     return invalid_argument("shape: d_model: expected a multiple of the ", shape.n_heads,
                             " heads (or a head_dim), found ", shape.d_model);
   }
   const std::int32_t head_dim = shape.head_dim == 0 ? shape.d_model / shape.n_heads : shape.head_dim;
-  if (head_dim % 2 != 0) return invalid_argument("shape: head_dim: expected an even number, found ", head_dim);
+  if (head_dim % 2 != 0)
+    return invalid_argument("shape: head_dim: expected an even number, found ", head_dim);
   if (static_cast<std::int64_t>(shape.n_heads) * head_dim > std::numeric_limits<std::int32_t>::max()) {
     return invalid_argument("shape: ", shape.n_heads, " heads of ", head_dim, " are too many values");
   }
@@ -186,7 +190,8 @@ ModelConfig synth_config(const SynthShape& shape) {
   config.n_vocab = shape.n_vocab;
   config.head_dim = shape.head_dim == 0 ? shape.d_model / shape.n_heads : shape.head_dim;
   config.context_length = shape.context_length;
-  config.layers.assign(static_cast<std::size_t>(shape.n_layers), {shape.n_heads, shape.n_kv_heads, shape.d_ff});
+  config.layers.assign(static_cast<std::size_t>(shape.n_layers),
+                       {shape.n_heads, shape.n_kv_heads, shape.d_ff});
   config.rms_epsilon = shape.architecture == "llama" ? 1e-5f : 1e-6f;
   config.rope.style = shape.architecture == "llama" ? RopeStyle::kInterleaved : RopeStyle::kHalves;
   config.rope.n_rot = config.head_dim;

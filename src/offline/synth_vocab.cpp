@@ -21,12 +21,14 @@ void write_synth_vocabulary(detail::GgufWriter& writer, std::int32_t n_vocab) {
   pieces.types.resize(texts.size(), TokenType::kByte);
   const std::string space(detail::kSpaceMarker);
   texts.push_back(space);  // as bytes it would come back as the character that stands for it
-  // Words are there to be read in generated text. Encoding never finds them, because their parts are no tokens
-  // that could be merged: every text is encoded as bytes, and its length in tokens is known in advance.
+  // Words are there to be read in generated text. Encoding never finds them, because their parts are no
+  // tokens that could be merged: every text is encoded as bytes, and its length in tokens is known in
+  // advance.
   for (std::size_t word = 0; texts.size() < n; ++word) texts.push_back(space + "w" + std::to_string(word));
   pieces.types.resize(n, TokenType::kNormal);
   pieces.scores.resize(n);
-  for (std::size_t i = static_cast<std::size_t>(kSynthMinVocab); i < n; ++i) pieces.scores[i] = -static_cast<float>(i);
+  for (std::size_t i = static_cast<std::size_t>(kSynthMinVocab); i < n; ++i)
+    pieces.scores[i] = -static_cast<float>(i);
   write_spm_metadata(pieces, writer);
 }
 

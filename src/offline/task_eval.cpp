@@ -27,7 +27,11 @@ double log_probability(std::span<const float> logits, TokenId token) {
 }
 
 std::size_t common_prefix(const Tokens& a, const Tokens& b) {
-  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())), b.begin()).first - a.begin());
+  return static_cast<std::size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())),
+                    b.begin())
+          .first -
+      a.begin());
 }
 
 /// Log likelihoods of an item's choices at the session's level.
@@ -43,10 +47,12 @@ class ChoiceScorer {
     first_logits_.assign(session_.logits().begin(), session_.logits().end());
     first_sum_ = log_sum_exp(first_logits_);
 
-    // In the order of their tokens each choice shares the most with the one before it, which is still in the cache.
+    // In the order of their tokens each choice shares the most with the one before it, which is still in the
+    // cache.
     std::vector<std::size_t> order(item.choices.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return item.choices[a] < item.choices[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return item.choices[a] < item.choices[b]; });
     std::vector<double> likelihoods(item.choices.size());
     const Tokens none;
     const Tokens* before = &none;
@@ -97,10 +103,12 @@ Status check_items(const ElasticModel* model, std::span<const TaskItem> items, s
   if (options.max_items < 0) return invalid_argument("task: at most ", options.max_items, " items");
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::vector<std::string>& choices = items[i].choices;
-    const bool empty = std::any_of(choices.begin(), choices.end(), [](const std::string& c) { return c.empty(); });
+    const bool empty =
+        std::any_of(choices.begin(), choices.end(), [](const std::string& c) { return c.empty(); });
     if (choices.size() < 2 || items[i].answer >= choices.size() || empty || items[i].prompt.empty()) {
-      return invalid_argument("task: item ", i, " has a prompt of ", items[i].prompt.size(), " bytes, ", choices.size(),
-                              " choices and answer ", items[i].answer, "; texts may not be empty");
+      return invalid_argument("task: item ", i, " has a prompt of ", items[i].prompt.size(), " bytes, ",
+                              choices.size(), " choices and answer ", items[i].answer,
+                              "; texts may not be empty");
     }
   }
   const auto n_levels = static_cast<int>(model->levels().size());
@@ -114,7 +122,9 @@ Status check_items(const ElasticModel* model, std::span<const TaskItem> items, s
 
 void count(const TaskItem& item, const std::vector<double>& likelihoods, TaskEvalResult& result) {
   std::size_t best = 0, best_normalised = 0;
-  const auto per_byte = [&](std::size_t i) { return likelihoods[i] / static_cast<double>(item.choices[i].size()); };
+  const auto per_byte = [&](std::size_t i) {
+    return likelihoods[i] / static_cast<double>(item.choices[i].size());
+  };
   for (std::size_t i = 1; i < likelihoods.size(); ++i) {
     if (likelihoods[i] > likelihoods[best]) best = i;
     if (per_byte(i) > per_byte(best_normalised)) best_normalised = i;
@@ -137,14 +147,16 @@ std::size_t positions_of(const TaskTokens& tokens) {
 }
 
 bool has_empty(const TaskTokens& tokens) {
-  return tokens.prompt.empty() ||
-         std::any_of(tokens.choices.begin(), tokens.choices.end(), [](const Tokens& choice) { return choice.empty(); });
+  return tokens.prompt.empty() || std::any_of(tokens.choices.begin(), tokens.choices.end(),
+                                              [](const Tokens& choice) { return choice.empty(); });
 }
 
 }  // namespace
 
-Result<std::vector<TaskEvalResult>> evaluate_task(std::shared_ptr<const ElasticModel> model, std::span<const TaskItem> items,
-                                                  std::span<const int> levels, const TaskEvalOptions& options) {
+Result<std::vector<TaskEvalResult>> evaluate_task(std::shared_ptr<const ElasticModel> model,
+                                                  std::span<const TaskItem> items,
+                                                  std::span<const int> levels,
+                                                  const TaskEvalOptions& options) {
   ELMS_RETURN_IF_ERROR(check_items(model.get(), items, levels, options));
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, model->tokenizer());
   SessionOptions session_options;
@@ -166,7 +178,8 @@ Result<std::vector<TaskEvalResult>> evaluate_task(std::shared_ptr<const ElasticM
   for (std::size_t i = 0; i < n; ++i) {
     const TaskItem& item = items[i * items.size() / n];
     const TaskTokens tokens = tokenize_task(*tokenizer, item);
-    if (has_empty(tokens)) return invalid_argument("task: a prompt or choice of item ", i * items.size() / n, " is no token");
+    if (has_empty(tokens))
+      return invalid_argument("task: a prompt or choice of item ", i * items.size() / n, " is no token");
     if (positions_of(tokens) > capacity) {
       ++skipped;
       continue;
@@ -175,12 +188,14 @@ Result<std::vector<TaskEvalResult>> evaluate_task(std::shared_ptr<const ElasticM
       ELMS_RETURN_IF_ERROR(session.set_level(levels[l]));
       ELMS_ASSIGN_OR_RETURN(const std::vector<double> likelihoods, scorer.score(tokens));
       count(item, likelihoods, results[l]);
-      const double done = static_cast<double>(i) + static_cast<double>(l + 1) / static_cast<double>(levels.size());
+      const double done =
+          static_cast<double>(i) + static_cast<double>(l + 1) / static_cast<double>(levels.size());
       ELMS_RETURN_IF_ERROR(progress.report(done / static_cast<double>(n)));
     }
   }
   if (skipped == static_cast<std::int64_t>(n)) {
-    return detail::error(StatusCode::kOutOfContext, "task: none of ", n, " items fits into a context of ", capacity, " tokens");
+    return detail::error(StatusCode::kOutOfContext, "task: none of ", n, " items fits into a context of ",
+                         capacity, " tokens");
   }
   for (TaskEvalResult& result : results) {
     result.skipped = skipped;

@@ -1,10 +1,10 @@
 // How much the loss would change without a unit, to first order.
 //
-// A gate on a unit's activation is 1 now and 0 without the unit: the loss of a sequence s changes by about -g_s, its
-// derivative by the gate, which is the sum of activation * gradient over the sequence's tokens (Molchanov et al. 2019,
-// arXiv 1906.10771). Derivatives of both signs cancel over sequences although removing the unit harms each of them, so
-// their squares are averaged: near a minimum of the loss that is its second-order term, with the Fisher matrix for the
-// Hessian.
+// A gate on a unit's activation is 1 now and 0 without the unit: the loss of a sequence s changes by about
+// -g_s, its derivative by the gate, which is the sum of activation * gradient over the sequence's tokens
+// (Molchanov et al. 2019, arXiv 1906.10771). Derivatives of both signs cancel over sequences although
+// removing the unit harms each of them, so their squares are averaged: near a minimum of the loss that is its
+// second-order term, with the Fisher matrix for the Hessian.
 #include "offline/taylor.hpp"
 
 #include <algorithm>
@@ -21,8 +21,9 @@ namespace elms::inline v0::offline {
 namespace {
 
 constexpr std::size_t kTaylorBatchTokens = 1024;
-// A gate spans at most so many tokens. Measured on stories260K, uniform levels at cost 0.5: perplexity 360 with squares over
-// 32 tokens, 582 over 256, 441 over 8; with absolute values instead of squares 436 over 32 tokens and 663 over 256.
+// A gate spans at most so many tokens. Measured on stories260K, uniform levels at cost 0.5: perplexity 360
+// with squares over 32 tokens, 582 over 256, 441 over 8; with absolute values instead of squares 436 over 32
+// tokens and 663 over 256.
 constexpr std::size_t kGateTokens = 32;
 
 using Scores = std::vector<std::vector<double>>;  // [n_layers][units]
@@ -66,19 +67,21 @@ std::vector<std::vector<float>> scaled(const Scores& scores, double factor) {
 }
 
 /// Adds |w * dL/dw| of every weight of a matrix to its unit's score. Units are groups of rows, or of columns.
-void add_products(const train::ParameterTensor& tensor, const float* params, const float* gradients, bool units_are_rows,
-                  std::size_t unit_size, std::vector<double>& scores) {
+void add_products(const train::ParameterTensor& tensor, const float* params, const float* gradients,
+                  bool units_are_rows, std::size_t unit_size, std::vector<double>& scores) {
   for (std::size_t r = 0; r < tensor.rows; ++r) {
     const std::size_t row = tensor.offset + r * tensor.cols;
     for (std::size_t c = 0; c < tensor.cols; ++c) {
-      const double product = std::fabs(static_cast<double>(params[row + c]) * static_cast<double>(gradients[row + c]));
+      const double product =
+          std::fabs(static_cast<double>(params[row + c]) * static_cast<double>(gradients[row + c]));
       scores[(units_are_rows ? r : c) / unit_size] += product;
     }
   }
 }
 
-/// The published score (LLM-Pruner, Ma et al. 2023, arXiv 2305.11627, "element-wise"; also ELMS): all weights of a unit.
-/// With grouped queries a query head's are its own rows of wq and columns of wo; K and V belong to the whole group.
+/// The published score (LLM-Pruner, Ma et al. 2023, arXiv 2305.11627, "element-wise"; also ELMS): all weights
+/// of a unit. With grouped queries a query head's are its own rows of wq and columns of wo; K and V belong to
+/// the whole group.
 GateScores weight_scores(const MemoryModel& model, const float* gradients) {
   const ModelConfig& config = model.config();
   const auto head_dim = static_cast<std::size_t>(config.head_dim);
@@ -94,13 +97,22 @@ GateScores weight_scores(const MemoryModel& model, const float* gradients) {
       case LayerRole::kKeyValue:
         if (shape.q_heads == shape.kv_heads) add(true, head_dim, scores.heads[name.layer]);
         break;
-      case LayerRole::kQuery: add(true, head_dim, scores.heads[name.layer]); break;
-      case LayerRole::kAttentionOutput: add(false, head_dim, scores.heads[name.layer]); break;
-      case LayerRole::kGateUp: add(true, 1, scores.ffn_units[name.layer]); break;
-      case LayerRole::kDown: add(false, 1, scores.ffn_units[name.layer]); break;
+      case LayerRole::kQuery:
+        add(true, head_dim, scores.heads[name.layer]);
+        break;
+      case LayerRole::kAttentionOutput:
+        add(false, head_dim, scores.heads[name.layer]);
+        break;
+      case LayerRole::kGateUp:
+        add(true, 1, scores.ffn_units[name.layer]);
+        break;
+      case LayerRole::kDown:
+        add(false, 1, scores.ffn_units[name.layer]);
+        break;
       case LayerRole::kQueryBias:
       case LayerRole::kKeyValueBias:
-      case LayerRole::kOther: break;
+      case LayerRole::kOther:
+        break;
     }
   }
   return scores;
@@ -122,13 +134,14 @@ Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model, con
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const WindowBatches::Batch batch = batches.at(i);
     decoder.forward(pool, model.layout, model.params.data(), batch.tokens);
-    train::cross_entropy<float>(pool, batch.targets, static_cast<std::size_t>(config.n_vocab), decoder.logits().data(),
-                                decoder.logits().data(), decoder.row_loss());
+    train::cross_entropy<float>(pool, batch.targets, static_cast<std::size_t>(config.n_vocab),
+                                decoder.logits().data(), decoder.logits().data(), decoder.row_loss());
     if (batch.n_predicted < n_predicted) {  // a mean over fewer tokens: every token counts the same
       const float share = static_cast<float>(batch.n_predicted) / static_cast<float>(n_predicted);
       for (float& gradient : decoder.logits()) gradient *= share;
     }
-    decoder.backward(pool, model.layout, model.params.data(), batch.tokens, gradients.data(), &unit_gradients);
+    decoder.backward(pool, model.layout, model.params.data(), batch.tokens, gradients.data(),
+                     &unit_gradients);
     gates.add(unit_gradients, batch.n_windows, static_cast<double>(n_predicted));
     ELMS_RETURN_IF_ERROR(meter.report(static_cast<double>(i + 1) / static_cast<double>(batches.size())));
   }
@@ -136,7 +149,8 @@ Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model, con
   const bool of_weights = method == ImportanceMethod::kTaylorWeights;
   const GateScores scores = of_weights ? weight_scores(model, gradients.data()) : std::move(gates);
   // Per predicted token, so that figures of calibration sets of different sizes can be compared.
-  const double factor = of_weights ? 1.0 / static_cast<double>(batches.size()) : 1.0 / static_cast<double>(windows.n_predicted());
+  const double factor = of_weights ? 1.0 / static_cast<double>(batches.size())
+                                   : 1.0 / static_cast<double>(windows.n_predicted());
   Importance importance;
   importance.method = method;
   importance.heads = scaled(scores.heads, factor);
@@ -144,15 +158,18 @@ Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model, con
   return importance;
 }
 
-Result<Importance> taylor_importance(const detail::ModelSource& source, std::span<const TokenId> tokens, ImportanceMethod method,
-                                     ThreadPool& pool, const CalibrationOptions& options, const ProgressCallback& progress) {
+Result<Importance> taylor_importance(const detail::ModelSource& source, std::span<const TokenId> tokens,
+                                     ImportanceMethod method, ThreadPool& pool,
+                                     const CalibrationOptions& options, const ProgressCallback& progress) {
   if (options.window_tokens < 2 || options.max_tokens < 1) {
-    return detail::invalid_argument("taylor: windows of ", options.window_tokens, " and at most ", options.max_tokens, " tokens");
+    return detail::invalid_argument("taylor: windows of ", options.window_tokens, " and at most ",
+                                    options.max_tokens, " tokens");
   }
   tokens = tokens.first(std::min(tokens.size(), static_cast<std::size_t>(options.max_tokens)));
   for (const TokenId token : tokens) {
     if (token < 0 || token >= source.config().n_vocab) {
-      return detail::invalid_argument("taylor: token ", token, " is outside the vocabulary of ", source.config().n_vocab);
+      return detail::invalid_argument("taylor: token ", token, " is outside the vocabulary of ",
+                                      source.config().n_vocab);
     }
   }
   ELMS_ASSIGN_OR_RETURN(const MemoryModel model, load_memory_model(source));

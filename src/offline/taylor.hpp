@@ -8,7 +8,8 @@
 namespace elms::inline v0::offline {
 
 /// `method` is kTaylor or kTaylorWeights. At least one window. kCancelled, kOutOfMemory.
-[[nodiscard]] Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model, const TokenWindows& windows,
-                                               ImportanceMethod method, const ProgressCallback& progress = {});
+[[nodiscard]] Result<Importance> taylor_scores(ThreadPool& pool, const MemoryModel& model,
+                                               const TokenWindows& windows, ImportanceMethod method,
+                                               const ProgressCallback& progress = {});
 
 }  // namespace elms::inline v0::offline

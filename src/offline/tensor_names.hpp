@@ -11,8 +11,8 @@
 namespace elms::inline v0::offline {
 
 enum class LayerRole : std::uint8_t {
-  kQuery,           ///< rows are query heads
-  kKeyValue,        ///< rows are KV heads
+  kQuery,     ///< rows are query heads
+  kKeyValue,  ///< rows are KV heads
   kQueryBias,
   kKeyValueBias,
   kAttentionOutput,  ///< columns are query heads
@@ -52,11 +52,16 @@ struct LayerTensorName {
 /// GGUF's `general.file_type` for a model whose matrices are mostly of this type.
 [[nodiscard]] inline std::uint32_t gguf_file_type(DType type) noexcept {
   switch (type) {
-    case DType::kF32: return 0;
-    case DType::kQ4_0: return 2;
-    case DType::kQ8_0: return 7;
-    case DType::kBF16: return 32;
-    default: return 1;
+    case DType::kF32:
+      return 0;
+    case DType::kQ4_0:
+      return 2;
+    case DType::kQ8_0:
+      return 7;
+    case DType::kBF16:
+      return 32;
+    default:
+      return 1;
   }
 }
 

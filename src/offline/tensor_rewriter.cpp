@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{16} << 20;
 
-std::uint64_t output_rows(const TensorPlan& plan) { return plan.tensor->rows == 1 ? 1 : plan.rows.count(plan.tensor->rows); }
+std::uint64_t output_rows(const TensorPlan& plan) {
+  return plan.tensor->rows == 1 ? 1 : plan.rows.count(plan.tensor->rows);
+}
 
 Status declare(detail::GgufWriter& writer, const TensorPlan& plan) {
   const std::uint64_t dims[2] = {plan.columns.count(plan.tensor->cols), output_rows(plan)};
@@ -37,12 +39,14 @@ class TensorStream {
 
   Status write(const TensorPlan& plan) {
     // What is updated on the way goes through floats.
-    const detail::RowConverter converter(*plan.tensor, plan.update == nullptr ? plan.type : DType::kF32, plan.columns);
+    const detail::RowConverter converter(*plan.tensor, plan.update == nullptr ? plan.type : DType::kF32,
+                                         plan.columns);
     const std::size_t n_cols = static_cast<std::size_t>(plan.columns.count(plan.tensor->cols));
     const std::size_t row_size = detail::row_bytes(plan.type, n_cols);
     const std::size_t n_scratch = converter.scratch_floats() + (plan.update == nullptr ? 0 : n_cols);
     const std::uint64_t n_rows = output_rows(plan);
-    const std::size_t chunk_rows = std::clamp<std::size_t>(kChunkBytes / (row_size + 1), 1, static_cast<std::size_t>(n_rows));
+    const std::size_t chunk_rows =
+        std::clamp<std::size_t>(kChunkBytes / (row_size + 1), 1, static_cast<std::size_t>(n_rows));
     const std::size_t n_tasks = std::min(chunk_rows, 4 * pool_.n_threads());
     ELMS_ASSIGN_OR_RETURN(auto chunk, Buffer<std::uint8_t>::uninitialized(chunk_rows * row_size));
     ELMS_ASSIGN_OR_RETURN(auto scratch, Buffer<float>::uninitialized(n_tasks * n_scratch));
@@ -63,9 +67,10 @@ class TensorStream {
 
  private:
   /// Row `row` of the new tensor.
-  static void convert(const TensorPlan& plan, const detail::RowConverter& converter, std::int32_t row, float* scratch,
-                      std::uint8_t* out) {
-    const auto source_row = static_cast<std::uint64_t>(plan.tensor->rows == 1 ? 0 : plan.rows.source_index(row));
+  static void convert(const TensorPlan& plan, const detail::RowConverter& converter, std::int32_t row,
+                      float* scratch, std::uint8_t* out) {
+    const auto source_row =
+        static_cast<std::uint64_t>(plan.tensor->rows == 1 ? 0 : plan.rows.source_index(row));
     if (plan.update == nullptr) {
       converter.convert(source_row, scratch, out);
       return;
@@ -91,7 +96,8 @@ DType output_type(const detail::SourceTensor& tensor, std::optional<DType> wante
 }
 
 Status write_tensors(const detail::ModelSource& source, detail::GgufWriter& writer, const std::string& path,
-                     const std::vector<TensorPlan>& plans, ThreadPool& pool, const ProgressCallback& progress) {
+                     const std::vector<TensorPlan>& plans, ThreadPool& pool,
+                     const ProgressCallback& progress) {
   std::uint64_t total = 0, done = 0;
   for (const TensorPlan& plan : plans) {
     ELMS_RETURN_IF_ERROR(declare(writer, plan));
@@ -102,7 +108,8 @@ Status write_tensors(const detail::ModelSource& source, detail::GgufWriter& writ
   for (const TensorPlan& plan : plans) {
     ELMS_RETURN_IF_ERROR(stream.write(plan));
     done += plan.tensor->data.size();
-    if (progress && progress({"write", static_cast<double>(done) / static_cast<double>(total)}) == Flow::kStop) {
+    if (progress &&
+        progress({"write", static_cast<double>(done) / static_cast<double>(total)}) == Flow::kStop) {
       return Status(StatusCode::kCancelled, "write: stopped");
     }
   }

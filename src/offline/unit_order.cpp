@@ -25,12 +25,14 @@ UnitOrder order_units(const ModelConfig& config, const Importance& importance, b
         return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
       };
     };
-    std::vector<std::int32_t> heads(static_cast<std::size_t>(shape.q_heads)), units(static_cast<std::size_t>(shape.ff));
+    std::vector<std::int32_t> heads(static_cast<std::size_t>(shape.q_heads)),
+        units(static_cast<std::size_t>(shape.ff));
     std::iota(heads.begin(), heads.end(), 0);
     std::iota(units.begin(), units.end(), 0);
     if (order_heads) {
       // With plain multi-head attention there is one "group" of all heads: each moves with its own K and V.
-      const std::int32_t group = shape.q_heads == shape.kv_heads ? shape.q_heads : shape.q_heads / shape.kv_heads;
+      const std::int32_t group =
+          shape.q_heads == shape.kv_heads ? shape.q_heads : shape.q_heads / shape.kv_heads;
       for (auto first = heads.begin(); first != heads.end(); first += group) {
         std::stable_sort(first, first + group, by_score(importance.heads[layer]));
       }

@@ -27,23 +27,27 @@ Status for_each_row(const detail::ModelSource& source, const std::string& name, 
 }  // namespace detail_norms
 
 /// [rows]: sum of squares of every row of a matrix.
-inline Result<std::vector<double>> squared_row_norms(const detail::ModelSource& source, const std::string& name) {
+inline Result<std::vector<double>> squared_row_norms(const detail::ModelSource& source,
+                                                     const std::string& name) {
   std::vector<double> norms;
-  ELMS_RETURN_IF_ERROR(detail_norms::for_each_row(source, name, [&](std::size_t, const std::vector<float>& row) {
-    double sum = 0.0;
-    for (float w : row) sum += static_cast<double>(w) * w;
-    norms.push_back(sum);
-  }));
+  ELMS_RETURN_IF_ERROR(
+      detail_norms::for_each_row(source, name, [&](std::size_t, const std::vector<float>& row) {
+        double sum = 0.0;
+        for (float w : row) sum += static_cast<double>(w) * w;
+        norms.push_back(sum);
+      }));
   return norms;
 }
 
 /// [cols]: sum of squares of every column of a matrix.
-inline Result<std::vector<double>> squared_column_norms(const detail::ModelSource& source, const std::string& name) {
+inline Result<std::vector<double>> squared_column_norms(const detail::ModelSource& source,
+                                                        const std::string& name) {
   std::vector<double> norms;
-  ELMS_RETURN_IF_ERROR(detail_norms::for_each_row(source, name, [&](std::size_t, const std::vector<float>& row) {
-    norms.resize(row.size(), 0.0);
-    for (std::size_t c = 0; c < row.size(); ++c) norms[c] += static_cast<double>(row[c]) * row[c];
-  }));
+  ELMS_RETURN_IF_ERROR(
+      detail_norms::for_each_row(source, name, [&](std::size_t, const std::vector<float>& row) {
+        norms.resize(row.size(), 0.0);
+        for (std::size_t c = 0; c < row.size(); ++c) norms[c] += static_cast<double>(row[c]) * row[c];
+      }));
   return norms;
 }
 

@@ -8,7 +8,8 @@ namespace {
 using elms::detail::PackedMatrix;
 
 /// The first n rows and k columns of a matrix, as kernels read them: whole panels, whole blocks.
-void add_product(const PackedMatrix& matrix, std::int32_t n, std::int32_t k, std::int32_t tokens, OpWork& work) {
+void add_product(const PackedMatrix& matrix, std::int32_t n, std::int32_t k, std::int32_t tokens,
+                 OpWork& work) {
   const elms_gemm_kernel& kernel = *matrix.kernel;
   work.operations += 2.0 * n * k * tokens;
   work.bytes += 1.0 * ((n + kernel.nr - 1) / kernel.nr) * ((k + kernel.block_k - 1) / kernel.block_k) *
@@ -33,11 +34,13 @@ OpWork work_of(elms::Op op, const elms::Session& session, std::int32_t tokens, s
   const elms::ModelConfig& config = session.model().config();
   OpWork work;
   if (op == elms::Op::kAttention) return attention_work(session, tokens, context);
-  if (op == elms::Op::kHead) add_product(weights.head, config.n_vocab, config.d_model, 1, work);  // of the last token only
+  if (op == elms::Op::kHead)
+    add_product(weights.head, config.n_vocab, config.d_model, 1, work);  // of the last token only
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     const elms::detail::LayerWeights& layer = weights.layers[i];
     const elms::LayerShape& slice = session.slices()[i];
-    const std::int32_t d = config.d_model, q = slice.q_heads * config.head_dim, kv = slice.kv_heads * config.head_dim;
+    const std::int32_t d = config.d_model, q = slice.q_heads * config.head_dim,
+                       kv = slice.kv_heads * config.head_dim;
     if (op == elms::Op::kQkv) {
       add_product(layer.wq, q, d, tokens, work);
       add_product(layer.wk, kv, d, tokens, work);

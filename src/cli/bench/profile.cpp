@@ -46,9 +46,10 @@ class OpSamples {
 }  // namespace
 
 elms::Result<Profiles> profile_ops(elms::Session& session, const BenchOptions& options, ProgressBar& bar) {
-  const int level = options.widths.empty()
-                        ? static_cast<int>(session.model().levels().size()) - 1
-                        : session.model().level_for_width(*std::max_element(options.widths.begin(), options.widths.end()));
+  const int level =
+      options.widths.empty()
+          ? static_cast<int>(session.model().levels().size()) - 1
+          : session.model().level_for_width(*std::max_element(options.widths.begin(), options.widths.end()));
   ELMS_RETURN_IF_ERROR(session.set_level(level));
   const std::int32_t batch = std::min(options.longest_prompt(), elms::SessionOptions().batch_tokens);
   const std::int32_t context = options.profiled_context();

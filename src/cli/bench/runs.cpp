@@ -82,7 +82,8 @@ elms::Result<Opened> open_to_first_token(const BenchOptions& options) {
   ELMS_RETURN_IF_ERROR(session.prefill(bench_tokens(*model, 1)));
   ELMS_RETURN_IF_ERROR(session.decode().error());
   const double first_token_ms = seconds_since(start) * 1e3;
-  return Opened{std::move(model), std::move(session), open_ms, first_token_ms, peak_rss_bytes(), std::move(cpus)};
+  return Opened{std::move(model), std::move(session), open_ms,
+                first_token_ms,   peak_rss_bytes(),   std::move(cpus)};
 }
 
 elms::Result<std::vector<LevelTimes>> time_levels(elms::Session& session, const BenchOptions& options,

@@ -29,7 +29,9 @@ Result<double> loss_with_layers(ThreadPool& pool, const MemoryModel& model, cons
                                 const std::vector<std::int32_t>& kept) {
   ELMS_ASSIGN_OR_RETURN(const MemoryModel part, with_layers_kept(model, kept));
   const WindowBatches batches(windows, kRemovalBatchTokens);
-  ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(part.config(), batches.shape(), train::ActivationMemory::kRecompute));
+  ELMS_ASSIGN_OR_RETURN(auto decoder,
+                        train::TrainDecoder<float>::create(part.config(), batches.shape(),
+                                                           train::ActivationMemory::kRecompute));
   double nll = 0.0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const WindowBatches::Batch batch = batches.at(i);
@@ -41,7 +43,8 @@ Result<double> loss_with_layers(ThreadPool& pool, const MemoryModel& model, cons
   return nll / static_cast<double>(windows.n_predicted());
 }
 
-Result<std::vector<std::int32_t>> removal_order_by_loss(ThreadPool& pool, const MemoryModel& model, const TokenWindows& windows) {
+Result<std::vector<std::int32_t>> removal_order_by_loss(ThreadPool& pool, const MemoryModel& model,
+                                                        const TokenWindows& windows) {
   std::vector<std::int32_t> kept(model.config().layers.size()), removed;
   std::iota(kept.begin(), kept.end(), 0);
   while (kept.size() > 1) {
@@ -62,9 +65,12 @@ Result<std::vector<std::int32_t>> removal_order_by_loss(ThreadPool& pool, const 
   return removed;
 }
 
-Result<std::vector<double>> block_influence(ThreadPool& pool, const MemoryModel& model, const TokenWindows& windows) {
+Result<std::vector<double>> block_influence(ThreadPool& pool, const MemoryModel& model,
+                                            const TokenWindows& windows) {
   const WindowBatches batches(windows, kRemovalBatchTokens);
-  ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(model.config(), batches.shape(), train::ActivationMemory::kRecompute));
+  ELMS_ASSIGN_OR_RETURN(auto decoder,
+                        train::TrainDecoder<float>::create(model.config(), batches.shape(),
+                                                           train::ActivationMemory::kRecompute));
   const auto d = static_cast<std::size_t>(model.config().d_model);
   std::vector<double> influence(model.config().layers.size(), 0.0);
   std::size_t n_rows = 0;

@@ -32,7 +32,10 @@ double share_of_repeated_4grams(std::span<const TokenId> text) {
   std::set<std::vector<TokenId>> seen;
   std::size_t n = 0, repeated = 0;
   for (std::size_t i = 0; i + 4 <= text.size(); ++i, ++n) {
-    if (!seen.emplace(text.begin() + static_cast<std::ptrdiff_t>(i), text.begin() + static_cast<std::ptrdiff_t>(i + 4)).second) ++repeated;
+    if (!seen.emplace(text.begin() + static_cast<std::ptrdiff_t>(i),
+                      text.begin() + static_cast<std::ptrdiff_t>(i + 4))
+             .second)
+      ++repeated;
   }
   return n == 0 ? 0.0 : static_cast<double>(repeated) / static_cast<double>(n);
 }
@@ -40,12 +43,14 @@ double share_of_repeated_4grams(std::span<const TokenId> text) {
 }  // namespace
 
 Result<QualityMeter> QualityMeter::create(ThreadPool& pool, const MemoryModel& full, Inputs inputs) {
-  if (inputs.held_out.n_windows() == 0) return detail::invalid_argument("compare: the held-out text predicts nothing");
+  if (inputs.held_out.n_windows() == 0)
+    return detail::invalid_argument("compare: the held-out text predicts nothing");
   QualityMeter meter(pool, full, std::move(inputs));
   const TokenWindows windows = first_windows(meter.inputs_.held_out, meter.inputs_.kl_windows);
   const WindowBatches batches(meter.inputs_.held_out, kBatchTokens);
   ELMS_ASSIGN_OR_RETURN(Decoder decoder, forward_decoder(full, batches.shape()));
-  const std::size_t n_batches = (windows.n_windows() + batches.shape().n_sequences - 1) / batches.shape().n_sequences;
+  const std::size_t n_batches =
+      (windows.n_windows() + batches.shape().n_sequences - 1) / batches.shape().n_sequences;
   for (std::size_t i = 0; i < n_batches; ++i) {
     decoder.forward(pool, full.layout, full.params.data(), batches.at(i).tokens);
     meter.teacher_.emplace_back(decoder.logits().begin(), decoder.logits().end());
@@ -62,13 +67,15 @@ Status QualityMeter::measure_text(const MemoryModel& model, Quality& quality) {
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const WindowBatches::Batch batch = batches.at(i);
     decoder.forward(*pool_, model.layout, model.params.data(), batch.tokens);
-    nll += train::cross_entropy<float>(*pool_, batch.targets, n_vocab, decoder.logits().data(), nullptr, decoder.row_loss()) *
+    nll += train::cross_entropy<float>(*pool_, batch.targets, n_vocab, decoder.logits().data(), nullptr,
+                                       decoder.row_loss()) *
            static_cast<double>(batch.n_predicted);
     n_predicted += batch.n_predicted;
     if (i >= teacher_.size()) continue;
     const std::size_t n_rows = batch.n_windows * inputs_.held_out.length;
-    divergence += train::kl_divergence<float>(*pool_, n_rows, n_vocab, teacher_[i].data(), decoder.logits().data(), nullptr,
-                                              decoder.row_loss()) * static_cast<double>(n_rows);
+    divergence += train::kl_divergence<float>(*pool_, n_rows, n_vocab, teacher_[i].data(),
+                                              decoder.logits().data(), nullptr, decoder.row_loss()) *
+                  static_cast<double>(n_rows);
     n_compared += n_rows;
   }
   quality.perplexity = std::exp(nll / static_cast<double>(n_predicted));
@@ -78,13 +85,15 @@ Status QualityMeter::measure_text(const MemoryModel& model, Quality& quality) {
 
 Status QualityMeter::measure_texts_of_its_own(const MemoryModel& model, Quality& quality) {
   const TokenWindows& text = inputs_.held_out;
-  const std::size_t n = std::min(inputs_.n_prompts, text.n_windows()), n_prompt = std::min(kPromptTokens, text.length);
+  const std::size_t n = std::min(inputs_.n_prompts, text.n_windows()),
+                    n_prompt = std::min(kPromptTokens, text.length);
   if (n == 0) return {};
   const std::size_t length = n_prompt + kNewTokens;
   const auto n_vocab = static_cast<std::size_t>(model.config().n_vocab);
   std::vector<TokenId> tokens(n * length, 0);
   for (std::size_t s = 0; s < n; ++s) {
-    const auto window = text.tokens.begin() + static_cast<std::ptrdiff_t>(s * text.n_windows() / n * text.length);
+    const auto window =
+        text.tokens.begin() + static_cast<std::ptrdiff_t>(s * text.n_windows() / n * text.length);
     std::copy_n(window, n_prompt, tokens.begin() + static_cast<std::ptrdiff_t>(s * length));
   }
   ELMS_ASSIGN_OR_RETURN(Decoder decoder, forward_decoder(model, {n, length}));
@@ -98,10 +107,14 @@ Status QualityMeter::measure_texts_of_its_own(const MemoryModel& model, Quality&
   ELMS_ASSIGN_OR_RETURN(Decoder judge, forward_decoder(*full_, {n, length}));
   judge.forward(*pool_, full_->layout, full_->params.data(), tokens);
   for (std::size_t s = 0; s < n; ++s) {
-    quality.repeated_4grams += share_of_repeated_4grams(std::span(tokens).subspan(s * length + n_prompt, kNewTokens)) / static_cast<double>(n);
+    quality.repeated_4grams +=
+        share_of_repeated_4grams(std::span(tokens).subspan(s * length + n_prompt, kNewTokens)) /
+        static_cast<double>(n);
     for (std::size_t at = n_prompt; at < length; ++at) {
-      quality.nll_under_full -= log_probability_at(judge.logits().subspan((s * length + at - 1) * n_vocab, n_vocab), tokens[s * length + at]) /
-                                static_cast<double>(n * kNewTokens);
+      quality.nll_under_full -=
+          log_probability_at(judge.logits().subspan((s * length + at - 1) * n_vocab, n_vocab),
+                             tokens[s * length + at]) /
+          static_cast<double>(n * kNewTokens);
     }
   }
   return {};
@@ -116,7 +129,8 @@ Result<std::size_t> QualityMeter::likeliest_choice(const MemoryModel& model, con
     const auto row = tokens.begin() + static_cast<std::ptrdiff_t>(c * length);
     std::copy(item.prompt.begin(), item.prompt.end(), row);
     // Nothing follows the last token of a choice: only what comes before it is read.
-    std::copy(item.choices[c].begin(), item.choices[c].end() - 1, row + static_cast<std::ptrdiff_t>(n_prompt));
+    std::copy(item.choices[c].begin(), item.choices[c].end() - 1,
+              row + static_cast<std::ptrdiff_t>(n_prompt));
   }
   ELMS_ASSIGN_OR_RETURN(Decoder decoder, forward_decoder(model, {item.choices.size(), length}));
   decoder.forward(*pool_, model.layout, model.params.data(), tokens);
@@ -125,11 +139,13 @@ Result<std::size_t> QualityMeter::likeliest_choice(const MemoryModel& model, con
   for (std::size_t c = 0; c < item.choices.size(); ++c) {
     double sum = 0.0;
     for (std::size_t i = 0; i < item.choices[c].size(); ++i) {
-      sum += log_probability_at(decoder.logits().subspan((c * length + n_prompt - 1 + i) * n_vocab, n_vocab), item.choices[c][i]);
+      sum += log_probability_at(decoder.logits().subspan((c * length + n_prompt - 1 + i) * n_vocab, n_vocab),
+                                item.choices[c][i]);
     }
     likelihoods.push_back(sum);
   }
-  return static_cast<std::size_t>(std::max_element(likelihoods.begin(), likelihoods.end()) - likelihoods.begin());
+  return static_cast<std::size_t>(std::max_element(likelihoods.begin(), likelihoods.end()) -
+                                  likelihoods.begin());
 }
 
 Result<double> QualityMeter::accuracy(const MemoryModel& model, const Inputs::Task& task) {

@@ -10,13 +10,14 @@
 
 namespace elms::inline v0::offline {
 
-/// Judges models that are as large as the full one or smaller. Keeps references to pool and the full model. One thread.
+/// Judges models that are as large as the full one or smaller. Keeps references to pool and the full model.
+/// One thread.
 class QualityMeter {
  public:
   struct Inputs {
     TokenWindows held_out;
-    std::size_t kl_windows = 0;    ///< the first of them
-    std::size_t n_prompts = 0;     ///< beginnings of evenly spread windows
+    std::size_t kl_windows = 0;  ///< the first of them
+    std::size_t n_prompts = 0;   ///< beginnings of evenly spread windows
     struct Task {
       std::string name;
       std::vector<TaskTokens> items;
@@ -29,7 +30,8 @@ class QualityMeter {
   [[nodiscard]] Result<Quality> measure(const MemoryModel& model);
 
  private:
-  QualityMeter(ThreadPool& pool, const MemoryModel& full, Inputs inputs) : pool_(&pool), full_(&full), inputs_(std::move(inputs)) {}
+  QualityMeter(ThreadPool& pool, const MemoryModel& full, Inputs inputs)
+      : pool_(&pool), full_(&full), inputs_(std::move(inputs)) {}
 
   Status measure_text(const MemoryModel& model, Quality& quality);
   Status measure_texts_of_its_own(const MemoryModel& model, Quality& quality);

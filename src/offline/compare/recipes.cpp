@@ -20,12 +20,14 @@ constexpr std::size_t kRemovalWindows = 8;
 
 Result<Importance> importance_of(const CompareInputs& inputs, ImportanceMethod method) {
   const CompareOptions& options = inputs.options;
-  return measure_importance({inputs.path, inputs.source, inputs.calibration_tokens, options.calibration, inputs.pool, options.progress},
+  return measure_importance({inputs.path, inputs.source, inputs.calibration_tokens, options.calibration,
+                             inputs.pool, options.progress},
                             method);
 }
 
 /// Whole layers that go first to last; of the rest as many stay as the target allows.
-std::vector<Variant> layer_variants(const CompareInputs& inputs, const std::vector<std::int32_t>& removal_order) {
+std::vector<Variant> layer_variants(const CompareInputs& inputs,
+                                    const std::vector<std::int32_t>& removal_order) {
   const std::vector<LayerShape>& layers = inputs.model.config().layers;
   std::vector<Variant> variants;
   for (const double target : inputs.options.cost_targets) {
@@ -52,7 +54,8 @@ std::vector<Variant> layer_variants(const CompareInputs& inputs, const std::vect
 }
 
 Result<std::vector<std::int32_t>> removal_order_by_influence(const CompareInputs& inputs) {
-  ELMS_ASSIGN_OR_RETURN(const std::vector<double> influence, block_influence(*inputs.pool, inputs.model, inputs.calibration));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<double> influence,
+                        block_influence(*inputs.pool, inputs.model, inputs.calibration));
   std::vector<std::int32_t> order(influence.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
@@ -75,7 +78,8 @@ Result<std::vector<bool>> anchors_of(const CompareInputs& inputs, const TokenWin
   }
   std::vector<std::size_t> order(n_layers);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return losses[a] > losses[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return losses[a] > losses[b]; });
   std::vector<bool> anchors(n_layers, false);
   const std::size_t n_anchors = n_layers >= 24 ? 6 : std::max<std::size_t>(1, n_layers / 4);
   for (std::size_t i = 0; i < std::min(n_anchors, n_layers); ++i) anchors[order[i]] = true;
@@ -119,12 +123,16 @@ std::vector<Slices> slices_of(const CompareInputs& inputs, const std::vector<Lev
   return slices;
 }
 
-Result<std::vector<Slices>> cut(const CompareInputs& inputs, Recipe recipe, const MemoryModel& ordered, const Importance& importance) {
+Result<std::vector<Slices>> cut(const CompareInputs& inputs, Recipe recipe, const MemoryModel& ordered,
+                                const Importance& importance) {
   const ModelConfig& config = ordered.config();
   const std::vector<double>& targets = inputs.options.cost_targets;
-  if (recipe == Recipe::kFlap) return slices_of(inputs, global_levels(inputs.cost, config, targets, inputs.rules, importance));
-  if (recipe != Recipe::kAnchors) return slices_of(inputs, detail::uniform_levels(inputs.cost, config, targets, inputs.rules));
-  ELMS_ASSIGN_OR_RETURN(const std::vector<bool> anchors, anchors_of(inputs, first_windows(inputs.calibration, kRemovalWindows)));
+  if (recipe == Recipe::kFlap)
+    return slices_of(inputs, global_levels(inputs.cost, config, targets, inputs.rules, importance));
+  if (recipe != Recipe::kAnchors)
+    return slices_of(inputs, detail::uniform_levels(inputs.cost, config, targets, inputs.rules));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<bool> anchors,
+                        anchors_of(inputs, first_windows(inputs.calibration, kRemovalWindows)));
   std::vector<Slices> slices;
   for (const double target : targets) slices.push_back(anchored_slices(inputs, anchors, target));
   return slices;
@@ -132,10 +140,13 @@ Result<std::vector<Slices>> cut(const CompareInputs& inputs, Recipe recipe, cons
 
 ImportanceMethod method_of(Recipe recipe) {
   switch (recipe) {
-    case Recipe::kUniformMagnitude: return ImportanceMethod::kMagnitude;
+    case Recipe::kUniformMagnitude:
+      return ImportanceMethod::kMagnitude;
     case Recipe::kLlmPruner:
-    case Recipe::kAnchors: return ImportanceMethod::kTaylorWeights;
-    default: return ImportanceMethod::kFlap;
+    case Recipe::kAnchors:
+      return ImportanceMethod::kTaylorWeights;
+    default:
+      return ImportanceMethod::kFlap;
   }
 }
 
@@ -150,8 +161,8 @@ Result<RecipeVariants> our_variants(const CompareInputs& inputs) {
       std::max<std::size_t>(1, static_cast<std::size_t>(options.search_tokens) / inputs.calibration.length);
   const TokenWindows windows = first_windows(inputs.calibration, n_windows);
   ELMS_ASSIGN_OR_RETURN(const OrderedLevels found,
-                        best_order({inputs.model, inputs.cost, inputs.rules, options.cost_targets, windows, *inputs.pool,
-                                    options.progress},
+                        best_order({inputs.model, inputs.cost, inputs.rules, options.cost_targets, windows,
+                                    *inputs.pool, options.progress},
                                    std::move(candidates)));
   ELMS_ASSIGN_OR_RETURN(MemoryModel ordered, with_order(inputs.model, found.order));
   return RecipeVariants{std::move(ordered), slice_variants(inputs, slices_of(inputs, found.levels))};
@@ -164,7 +175,8 @@ Result<RecipeVariants> make_variants(const CompareInputs& inputs, Recipe recipe)
     ELMS_ASSIGN_OR_RETURN(const std::vector<std::int32_t> order,
                           recipe == Recipe::kShortGpt
                               ? removal_order_by_influence(inputs)
-                              : removal_order_by_loss(*inputs.pool, inputs.model, first_windows(inputs.calibration, kRemovalWindows)));
+                              : removal_order_by_loss(*inputs.pool, inputs.model,
+                                                      first_windows(inputs.calibration, kRemovalWindows)));
     ELMS_ASSIGN_OR_RETURN(MemoryModel same, with_slices(inputs.model, inputs.model.config().layers));
     return RecipeVariants{std::move(same), layer_variants(inputs, order)};
   }
@@ -172,12 +184,14 @@ Result<RecipeVariants> make_variants(const CompareInputs& inputs, Recipe recipe)
   ELMS_ASSIGN_OR_RETURN(const Importance importance, importance_of(inputs, method_of(recipe)));
   const UnitOrder order = order_units(inputs.model.config(), importance, inputs.rules.cut_heads);
   ELMS_ASSIGN_OR_RETURN(MemoryModel ordered, with_order(inputs.model, order));
-  ELMS_ASSIGN_OR_RETURN(const std::vector<Slices> slices, cut(inputs, recipe, ordered, reordered(importance, order)));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<Slices> slices,
+                        cut(inputs, recipe, ordered, reordered(importance, order)));
   return RecipeVariants{std::move(ordered), slice_variants(inputs, slices)};
 }
 
 Result<MemoryModel> make_model(const MemoryModel& ordered, const Variant& variant) {
-  return variant.kept.empty() ? with_slices(ordered, variant.slices) : with_layers_kept(ordered, variant.kept);
+  return variant.kept.empty() ? with_slices(ordered, variant.slices)
+                              : with_layers_kept(ordered, variant.kept);
 }
 
 }  // namespace elms::inline v0::offline

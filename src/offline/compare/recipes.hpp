@@ -30,12 +30,12 @@ struct CompareInputs {
 /// One smaller model, as a recipe describes it.
 struct Variant {
   double target = 1.0, cost_share = 1.0;
-  std::vector<LayerShape> slices;       ///< of the layers; empty where whole layers go
-  std::vector<std::int32_t> kept;       ///< layers; empty where slices say
+  std::vector<LayerShape> slices;  ///< of the layers; empty where whole layers go
+  std::vector<std::int32_t> kept;  ///< layers; empty where slices say
 };
 
 struct RecipeVariants {
-  MemoryModel model;  ///< in the order of the recipe
+  MemoryModel model;              ///< in the order of the recipe
   std::vector<Variant> variants;  ///< of the targets that can be reached
 };
 

@@ -10,11 +10,13 @@
 
 namespace elms::inline v0::offline {
 
-Result<RecoveryCourse> RecoveryCourse::open(const MemoryModel& full, const Tokenizer& tokenizer, const RecoveryOptions& options,
-                                            const ProgressCallback& progress, std::shared_ptr<ThreadPool> pool) {
+Result<RecoveryCourse> RecoveryCourse::open(const MemoryModel& full, const Tokenizer& tokenizer,
+                                            const RecoveryOptions& options, const ProgressCallback& progress,
+                                            std::shared_ptr<ThreadPool> pool) {
   if (options.method != RecoveryMethod::kLora || options.train_biases) {
     return detail::invalid_argument("compare: recovery by ", to_string(options.method),
-                                    options.train_biases ? " with biases" : "", "; only low-rank updates suit every recipe");
+                                    options.train_biases ? " with biases" : "",
+                                    "; only low-rank updates suit every recipe");
   }
   ELMS_RETURN_IF_ERROR(check_recovery_options(options));
   RecoveryOptions own = options;
@@ -28,12 +30,14 @@ Result<RecoveryCourse> RecoveryCourse::open(const MemoryModel& full, const Token
 Status RecoveryCourse::teach(std::vector<MemoryModel>& models) {
   std::vector<LoraPupil> pupils;
   for (const MemoryModel& model : models) {
-    pupils.push_back({&model.layout,
-                      [&](std::span<float> params) { std::copy_n(model.params.data(), params.size(), params.data()); },
-                      options_.seed});
+    pupils.push_back(
+        {&model.layout,
+         [&](std::span<float> params) { std::copy_n(model.params.data(), params.size(), params.data()); },
+         options_.seed});
   }
-  ELMS_ASSIGN_OR_RETURN(const RecoveredUpdates recovered,
-                        distil_updates({options_, full_->layout, full_->params, dataset_, pool_}, pupils, distiller_));
+  ELMS_ASSIGN_OR_RETURN(
+      const RecoveredUpdates recovered,
+      distil_updates({options_, full_->layout, full_->params, dataset_, pool_}, pupils, distiller_));
   for (std::size_t i = 0; i < models.size(); ++i) {
     MemoryModel& model = models[i];
     const std::vector<float> base(model.params.data(), model.params.data() + model.params.size());

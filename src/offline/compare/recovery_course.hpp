@@ -14,17 +14,19 @@ namespace elms::inline v0::offline {
 /// Keeps a reference to the full model. One thread.
 class RecoveryCourse {
  public:
-  /// Reads the data. kInvalidArgument for options that cannot work, and any method but kLora; what Dataset::open fails with.
+  /// Reads the data. kInvalidArgument for options that cannot work, and any method but kLora; what
+  /// Dataset::open fails with.
   [[nodiscard]] static Result<RecoveryCourse> open(const MemoryModel& full, const Tokenizer& tokenizer,
-                                                   const RecoveryOptions& options, const ProgressCallback& progress,
+                                                   const RecoveryOptions& options,
+                                                   const ProgressCallback& progress,
                                                    std::shared_ptr<ThreadPool> pool);
 
   /// Low-rank updates for all models, learnt on the same batches and added to their weights.
   Status teach(std::vector<MemoryModel>& models);
 
  private:
-  RecoveryCourse(const MemoryModel& full, RecoveryOptions options, train::Dataset dataset, Distiller distiller,
-                 std::shared_ptr<ThreadPool> pool)
+  RecoveryCourse(const MemoryModel& full, RecoveryOptions options, train::Dataset dataset,
+                 Distiller distiller, std::shared_ptr<ThreadPool> pool)
       : full_(&full),
         options_(std::move(options)),
         dataset_(std::move(dataset)),

@@ -7,10 +7,13 @@
 
 namespace elms::inline v0::offline {
 
-Result<DivergenceMeter> DivergenceMeter::create(ThreadPool& pool, const MemoryModel& model, const TokenWindows& windows) {
-  if (windows.n_windows() == 0) return detail::invalid_argument("levels: no calibration text to compare them on");
+Result<DivergenceMeter> DivergenceMeter::create(ThreadPool& pool, const MemoryModel& model,
+                                                const TokenWindows& windows) {
+  if (windows.n_windows() == 0)
+    return detail::invalid_argument("levels: no calibration text to compare them on");
   const train::BatchShape shape{windows.n_windows(), windows.length};
-  ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(model.config(), shape, train::ActivationMemory::kRecompute));
+  ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(
+                                          model.config(), shape, train::ActivationMemory::kRecompute));
   DivergenceMeter meter(pool, model, std::move(decoder));
   meter.tokens_ = windows.tokens;
   ELMS_ASSIGN_OR_RETURN(meter.params_, detail::Buffer<float>::uninitialized_streamed(model.layout.size()));
@@ -28,8 +31,8 @@ double DivergenceMeter::measure(std::span<const LayerShape> slices) {
   const std::span<float> params = std::span<float>(params_).first(layout.size());
   train::gather_units(model_->layout, model_->params, train::first_units(config, slices), layout, params);
   decoder_.forward(*pool_, layout, params.data(), tokens_);
-  return train::kl_divergence<float>(*pool_, tokens_.size(), static_cast<std::size_t>(config.n_vocab), teacher_.data(),
-                                     decoder_.logits().data(), nullptr, decoder_.row_loss());
+  return train::kl_divergence<float>(*pool_, tokens_.size(), static_cast<std::size_t>(config.n_vocab),
+                                     teacher_.data(), decoder_.logits().data(), nullptr, decoder_.row_loss());
 }
 
 }  // namespace elms::inline v0::offline

@@ -9,12 +9,13 @@
 
 namespace elms::inline v0::offline {
 
-/// Mean KL(full || sliced) of the next token's distribution, in nats, over calibration windows. The model's units lie in
-/// their order of importance. Keeps references to pool and model. One thread.
+/// Mean KL(full || sliced) of the next token's distribution, in nats, over calibration windows. The model's
+/// units lie in their order of importance. Keeps references to pool and model. One thread.
 class DivergenceMeter {
  public:
   /// Runs the full model. At least one window; they all are one batch.
-  [[nodiscard]] static Result<DivergenceMeter> create(ThreadPool& pool, const MemoryModel& model, const TokenWindows& windows);
+  [[nodiscard]] static Result<DivergenceMeter> create(ThreadPool& pool, const MemoryModel& model,
+                                                      const TokenWindows& windows);
 
   /// Of legal slices, one for each layer.
   [[nodiscard]] double measure(std::span<const LayerShape> slices);

@@ -17,9 +17,11 @@ using StepLoss = std::function<double(std::size_t, std::size_t)>;
 /// What the full model loses when one group alone shrinks, from a few measurements.
 class LossCurves {
  public:
-  LossCurves(const StepSpace& space, DivergenceMeter& meter) : space_(space), meter_(meter), losses_(space.groups().size()) {}
+  LossCurves(const StepSpace& space, DivergenceMeter& meter)
+      : space_(space), meter_(meter), losses_(space.groups().size()) {}
 
-  /// Measures one group at a few depths; between them the loss per step is constant, and it never falls with depth.
+  /// Measures one group at a few depths; between them the loss per step is constant, and it never falls with
+  /// depth.
   void measure(std::size_t group) {
     const std::size_t n_steps = space_.steps_left(space_.config().layers, group);
     losses_[group].assign(n_steps, 0.0);
@@ -38,7 +40,9 @@ class LossCurves {
   }
 
   /// Of taking the step that leaves steps_left - 1.
-  [[nodiscard]] double step_loss(std::size_t group, std::size_t steps_left) const { return losses_[group][steps_left - 1]; }
+  [[nodiscard]] double step_loss(std::size_t group, std::size_t steps_left) const {
+    return losses_[group][steps_left - 1];
+  }
 
  private:
   const StepSpace& space_;
@@ -54,10 +58,12 @@ struct Measured {
 /// Improves one level by moving steps between groups at the same cost.
 class Exchange {
  public:
-  Exchange(const StepSpace& space, DivergenceMeter& meter, const Slices& upper, double target, std::size_t max_measurements)
+  Exchange(const StepSpace& space, DivergenceMeter& meter, const Slices& upper, double target,
+           std::size_t max_measurements)
       : space_(space), meter_(meter), upper_(upper), target_(target), left_(max_measurements) {}
 
-  /// quantum_bytes: what one move takes and gives, about; it is halved when no move helps, down to single steps.
+  /// quantum_bytes: what one move takes and gives, about; it is halved when no move helps, down to single
+  /// steps.
   void run(Measured& level, std::uint64_t quantum_bytes) {
     for (; left_ > 2 * space_.groups().size(); quantum_bytes /= 2) {
       set_strides(quantum_bytes);
@@ -65,7 +71,8 @@ class Exchange {
       for (std::size_t group = 0; group < deltas_.size(); ++group) measure_deltas(level, group);
       while (left_ > kTries + 4 && improve(level)) {
       }
-      const bool single = std::all_of(strides_.begin(), strides_.end(), [](std::size_t stride) { return stride == 1; });
+      const bool single =
+          std::all_of(strides_.begin(), strides_.end(), [](std::size_t stride) { return stride == 1; });
       if (single) break;
     }
   }
@@ -87,7 +94,8 @@ class Exchange {
   void set_strides(std::uint64_t quantum_bytes) {
     strides_.clear();
     for (std::size_t group = 0; group < space_.groups().size(); ++group) {
-      strides_.push_back(static_cast<std::size_t>(std::max<std::uint64_t>(1, quantum_bytes / space_.step_bytes(group))));
+      strides_.push_back(
+          static_cast<std::size_t>(std::max<std::uint64_t>(1, quantum_bytes / space_.step_bytes(group))));
     }
   }
 
@@ -100,7 +108,8 @@ class Exchange {
     Deltas& deltas = deltas_[group];
     deltas = {};
     Slices narrower = level.slices, wider = level.slices;
-    if (space_.shrink(narrower, group, strides_[group]) > 0) deltas.loss = measure(narrower) - level.divergence;
+    if (space_.shrink(narrower, group, strides_[group]) > 0)
+      deltas.loss = measure(narrower) - level.divergence;
     deltas.grown = space_.grow(wider, group, strides_[group], upper_);
     if (deltas.grown > 0) deltas.gain = level.divergence - measure(wider);
   }
@@ -129,7 +138,8 @@ class Exchange {
     for (std::size_t from = 0; from < deltas_.size(); ++from) {
       for (std::size_t to = 0; to < deltas_.size(); ++to) add_move(level, from, to, moves);
     }
-    std::stable_sort(moves.begin(), moves.end(), [](const Move& a, const Move& b) { return a.predicted < b.predicted; });
+    std::stable_sort(moves.begin(), moves.end(),
+                     [](const Move& a, const Move& b) { return a.predicted < b.predicted; });
     for (std::size_t i = 0; i < std::min(kTries, moves.size()) && left_ > 0; ++i) {
       const double divergence = measure(moves[i].slices);
       if (!(divergence < level.divergence)) continue;
@@ -161,8 +171,8 @@ Slices within(const Slices& slices, const Slices& upper) {
 }
 
 /// The best of several ways to begin a level.
-Measured begin_level(const StepSpace& space, DivergenceMeter& meter, const Slices& upper, std::span<const Slices> known,
-                     double target, std::span<const StepLoss> losses) {
+Measured begin_level(const StepSpace& space, DivergenceMeter& meter, const Slices& upper,
+                     std::span<const Slices> known, double target, std::span<const StepLoss> losses) {
   std::vector<Slices> beginnings;
   for (const StepLoss& loss : losses) {
     beginnings.push_back(upper);
@@ -202,8 +212,10 @@ Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const 
     ELMS_RETURN_IF_ERROR(report(1));
   }
   const std::vector<std::vector<double>> scores = space.step_scores(importance);
-  std::vector<StepLoss> losses = {[&](std::size_t group, std::size_t left) { return curves.step_loss(group, left); }};
-  if (importance.method == ImportanceMethod::kTaylor || importance.method == ImportanceMethod::kTaylorWeights) {
+  std::vector<StepLoss> losses = {
+      [&](std::size_t group, std::size_t left) { return curves.step_loss(group, left); }};
+  if (importance.method == ImportanceMethod::kTaylor ||
+      importance.method == ImportanceMethod::kTaylorWeights) {
     losses.emplace_back([&](std::size_t group, std::size_t left) { return scores[group][left - 1]; });
   }
 
@@ -220,7 +232,8 @@ Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const 
       const Slices known[] = {detail::uniform_levels(cost, config, target, rules).front().layers,
                               global_levels(cost, config, target, rules, importance).front().layers};
       Measured level = begin_level(space, meter, upper, known, targets[i], losses);
-      Exchange(space, meter, upper, targets[i], options.measurements_per_level).run(level, cuttable_bytes / 24);
+      Exchange(space, meter, upper, targets[i], options.measurements_per_level)
+          .run(level, cuttable_bytes / 24);
       space.fill(level.slices, targets[i], upper, losses.front());
       found[i] = std::move(level.slices);
     }

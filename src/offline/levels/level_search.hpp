@@ -18,13 +18,16 @@ struct LevelSearchOptions {
   ProgressCallback progress;
 };
 
-/// One level for each target, widest first, each a part of the one before. A level is begun in several ways (units of
-/// least importance per byte first; layers that the full model misses least first; all layers alike; by standardised score), and the best
-/// beginning is improved by steps that move from one layer to another at the same cost, as long as KL to the full model
-/// falls. Targets ascend; each level costs at most its target, or is the narrowest that there is. `importance` is in the
-/// new order, as is the meter's model. kCancelled.
-[[nodiscard]] Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const ModelConfig& config,
-                                                         std::span<const double> targets, const detail::SliceRules& rules,
+/// One level for each target, widest first, each a part of the one before. A level is begun in several ways
+/// (units of least importance per byte first; layers that the full model misses least first; all layers
+/// alike; by standardised score), and the best beginning is improved by steps that move from one layer to
+/// another at the same cost, as long as KL to the full model falls. Targets ascend; each level costs at most
+/// its target, or is the narrowest that there is. `importance` is in the new order, as is the meter's model.
+/// kCancelled.
+[[nodiscard]] Result<std::vector<Level>> searched_levels(const detail::CostModel& cost,
+                                                         const ModelConfig& config,
+                                                         std::span<const double> targets,
+                                                         const detail::SliceRules& rules,
                                                          const Importance& importance, DivergenceMeter& meter,
                                                          const LevelSearchOptions& options = {});
 

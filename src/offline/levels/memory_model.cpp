@@ -14,7 +14,8 @@ namespace elms::inline v0::offline {
 
 namespace {
 
-Result<MemoryModel> gathered(const MemoryModel& model, const train::UnitSelection& selection, std::span<const LayerShape> slices) {
+Result<MemoryModel> gathered(const MemoryModel& model, const train::UnitSelection& selection,
+                             std::span<const LayerShape> slices) {
   train::ParameterLayout layout(train::with_layers(model.config(), slices));
   ELMS_ASSIGN_OR_RETURN(auto params, detail::Buffer<float>::uninitialized_streamed(layout.size()));
   train::gather_units(model.layout, model.params, selection, layout, params);
@@ -48,7 +49,8 @@ Result<MemoryModel> with_layers_kept(const MemoryModel& model, std::span<const s
   ModelConfig config = model.config();
   config.n_layers = static_cast<std::int32_t>(kept.size());
   config.layers.clear();
-  for (const std::int32_t layer : kept) config.layers.push_back(model.config().layers[static_cast<std::size_t>(layer)]);
+  for (const std::int32_t layer : kept)
+    config.layers.push_back(model.config().layers[static_cast<std::size_t>(layer)]);
   train::ParameterLayout layout(std::move(config));
   ELMS_ASSIGN_OR_RETURN(auto params, detail::Buffer<float>::uninitialized_streamed(layout.size()));
   for (const train::ParameterTensor& tensor : layout.tensors()) {

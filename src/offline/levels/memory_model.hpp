@@ -28,6 +28,7 @@ struct MemoryModel {
 [[nodiscard]] Result<MemoryModel> with_slices(const MemoryModel& model, std::span<const LayerShape> slices);
 
 /// Only the layers `kept`, ascending indices, at full width.
-[[nodiscard]] Result<MemoryModel> with_layers_kept(const MemoryModel& model, std::span<const std::int32_t> kept);
+[[nodiscard]] Result<MemoryModel> with_layers_kept(const MemoryModel& model,
+                                                   std::span<const std::int32_t> kept);
 
 }  // namespace elms::inline v0::offline

@@ -12,7 +12,8 @@ namespace {
 
 struct Candidate {
   OrderedLevels found;
-  double log_divergence = std::numeric_limits<double>::infinity();  ///< sum over the levels below the full one
+  double log_divergence =
+      std::numeric_limits<double>::infinity();  ///< sum over the levels below the full one
 };
 
 Result<Candidate> search(const LevelInputs& inputs, Importance importance) {
@@ -30,7 +31,8 @@ Result<Candidate> search(const LevelInputs& inputs, Importance importance) {
   candidate.log_divergence = 0.0;
   constexpr double kLeast = 1e-12;
   for (const Level& level : candidate.found.levels) {
-    if (level.cost_share < 1.0) candidate.log_divergence += std::log(std::max(kLeast, meter.measure(level.layers)));
+    if (level.cost_share < 1.0)
+      candidate.log_divergence += std::log(std::max(kLeast, meter.measure(level.layers)));
   }
   return candidate;
 }

@@ -14,7 +14,7 @@
 namespace elms::inline v0::offline {
 
 struct OrderedLevels {
-  Importance importance;      ///< in the file's order
+  Importance importance;  ///< in the file's order
   UnitOrder order;
   std::vector<Level> levels;  ///< of the model in that order
 };
@@ -30,9 +30,10 @@ struct LevelInputs {
   const ProgressCallback& progress;
 };
 
-/// Searches levels in the order of each importance and returns those whose KL to the full model, in the geometric mean over
-/// the levels, is least. No one importance is best for every model: activations times gradients know what the loss loses by
-/// one unit, but not that units share work; fluctuation knows neither the loss, nor is it misled by a small gradient.
+/// Searches levels in the order of each importance and returns those whose KL to the full model, in the
+/// geometric mean over the levels, is least. No one importance is best for every model: activations times
+/// gradients know what the loss loses by one unit, but not that units share work; fluctuation knows neither
+/// the loss, nor is it misled by a small gradient.
 [[nodiscard]] Result<OrderedLevels> best_order(const LevelInputs& inputs, std::vector<Importance> candidates);
 
 }  // namespace elms::inline v0::offline

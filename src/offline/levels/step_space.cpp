@@ -7,33 +7,40 @@ namespace elms::inline v0::offline {
 
 namespace {
 
-std::int32_t units_of(const LayerShape& slice, UnitKind kind) { return kind == UnitKind::kHeads ? slice.q_heads : slice.ff; }
+std::int32_t units_of(const LayerShape& slice, UnitKind kind) {
+  return kind == UnitKind::kHeads ? slice.q_heads : slice.ff;
+}
 
-/// Scores of the units that `wider` has beyond `slice`. Heads lie group by group: a step is one rank of all groups.
+/// Scores of the units that `wider` has beyond `slice`. Heads lie group by group: a step is one rank of all
+/// groups.
 double score_between(const LayerShape& full, const LayerShape& slice, const LayerShape& wider, UnitKind kind,
                      const std::vector<float>& scores) {
   double sum = 0.0;
   if (kind == UnitKind::kFfnUnits) {
-    for (std::int32_t u = slice.ff; u < wider.ff; ++u) sum += static_cast<double>(scores[static_cast<std::size_t>(u)]);
+    for (std::int32_t u = slice.ff; u < wider.ff; ++u)
+      sum += static_cast<double>(scores[static_cast<std::size_t>(u)]);
     return sum;
   }
   const std::int32_t n_groups = full.q_heads == full.kv_heads ? 1 : full.kv_heads;
   const std::int32_t ranks = full.q_heads / n_groups;
   for (std::int32_t h = 0; h < full.q_heads; ++h) {
     const std::int32_t rank = h % ranks;
-    if (rank >= slice.q_heads / n_groups && rank < wider.q_heads / n_groups) sum += static_cast<double>(scores[static_cast<std::size_t>(h)]);
+    if (rank >= slice.q_heads / n_groups && rank < wider.q_heads / n_groups)
+      sum += static_cast<double>(scores[static_cast<std::size_t>(h)]);
   }
   return sum;
 }
 
 }  // namespace
 
-StepSpace::StepSpace(const detail::CostModel& cost, const ModelConfig& config, const detail::SliceRules& rules)
+StepSpace::StepSpace(const detail::CostModel& cost, const ModelConfig& config,
+                     const detail::SliceRules& rules)
     : cost_(cost), config_(config), rules_(rules) {
   for (const LayerShape& full : config.layers) narrowest_.push_back(detail::uniform_slice(full, 0.0, rules));
   for (std::size_t layer = 0; layer < config.layers.size(); ++layer) {
     for (const UnitKind kind : {UnitKind::kHeads, UnitKind::kFfnUnits}) {
-      if (units_of(narrowest_[layer], kind) < units_of(config.layers[layer], kind)) groups_.push_back({layer, kind});
+      if (units_of(narrowest_[layer], kind) < units_of(config.layers[layer], kind))
+        groups_.push_back({layer, kind});
     }
   }
 }
@@ -71,17 +78,20 @@ std::vector<std::vector<double>> StepSpace::step_scores(const Importance& import
   std::vector<std::vector<double>> scores;
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     const CutGroup& g = groups_[group];
-    const std::vector<float>& units = (g.kind == UnitKind::kHeads ? importance.heads : importance.ffn_units)[g.layer];
+    const std::vector<float>& units =
+        (g.kind == UnitKind::kHeads ? importance.heads : importance.ffn_units)[g.layer];
     std::vector<double>& steps = scores.emplace_back();
     Slices slices = narrowest_;
-    for (LayerShape before = slices[g.layer]; grow(slices, group, 1, config_.layers) == 1; before = slices[g.layer]) {
+    for (LayerShape before = slices[g.layer]; grow(slices, group, 1, config_.layers) == 1;
+         before = slices[g.layer]) {
       steps.push_back(score_between(config_.layers[g.layer], before, slices[g.layer], g.kind, units));
     }
   }
   return scores;
 }
 
-void StepSpace::shrink_to(Slices& slices, double target, const std::function<double(std::size_t, std::size_t)>& loss) const {
+void StepSpace::shrink_to(Slices& slices, double target,
+                          const std::function<double(std::size_t, std::size_t)>& loss) const {
   while (!fits(slices, target)) {
     double least = std::numeric_limits<double>::infinity();
     std::size_t chosen = groups_.size();

@@ -14,17 +14,20 @@
 namespace elms::inline v0::offline {
 
 struct TokenWindows {
-  std::size_t length = 0;          ///< tokens of a window
-  std::vector<TokenId> tokens;     ///< [n_windows, length]
-  std::vector<TokenId> targets;    ///< [n_windows, length]: the next token of the window; ignored at its end
+  std::size_t length = 0;        ///< tokens of a window
+  std::vector<TokenId> tokens;   ///< [n_windows, length]
+  std::vector<TokenId> targets;  ///< [n_windows, length]: the next token of the window; ignored at its end
 
   [[nodiscard]] std::size_t n_windows() const noexcept { return length == 0 ? 0 : tokens.size() / length; }
-  [[nodiscard]] std::size_t n_predicted() const noexcept { return length == 0 ? 0 : n_windows() * (length - 1); }
+  [[nodiscard]] std::size_t n_predicted() const noexcept {
+    return length == 0 ? 0 : n_windows() * (length - 1);
+  }
 };
 
-/// Windows of `length` tokens, each beginning with `bos` unless that is kNoToken; what is left over at the end is dropped
-/// unless it is all there is. Empty where the text predicts nothing.
-[[nodiscard]] inline TokenWindows cut_windows(std::span<const TokenId> text, TokenId bos, std::size_t length) {
+/// Windows of `length` tokens, each beginning with `bos` unless that is kNoToken; what is left over at the
+/// end is dropped unless it is all there is. Empty where the text predicts nothing.
+[[nodiscard]] inline TokenWindows cut_windows(std::span<const TokenId> text, TokenId bos,
+                                              std::size_t length) {
   const std::size_t n_bos = bos == kNoToken ? 0 : 1;
   TokenWindows windows;
   length = std::min(length, text.size() + n_bos);
@@ -43,9 +46,11 @@ struct TokenWindows {
 }
 
 /// At most max_tokens of the beginning of a text, without special tokens.
-[[nodiscard]] inline std::vector<TokenId> first_tokens(const Tokenizer& tokenizer, std::string_view text, std::size_t max_tokens) {
+[[nodiscard]] inline std::vector<TokenId> first_tokens(const Tokenizer& tokenizer, std::string_view text,
+                                                       std::size_t max_tokens) {
   constexpr std::size_t kBytesPerToken = 16;  // more than natural text needs
-  std::vector<TokenId> tokens = tokenizer.encode(text.substr(0, max_tokens * kBytesPerToken), {.add_special = false});
+  std::vector<TokenId> tokens =
+      tokenizer.encode(text.substr(0, max_tokens * kBytesPerToken), {.add_special = false});
   tokens.resize(std::min(tokens.size(), max_tokens));
   return tokens;
 }
@@ -53,11 +58,13 @@ struct TokenWindows {
 /// The first n windows.
 [[nodiscard]] inline TokenWindows first_windows(const TokenWindows& windows, std::size_t n) {
   const auto end = static_cast<std::ptrdiff_t>(std::min(n, windows.n_windows()) * windows.length);
-  return {windows.length, {windows.tokens.begin(), windows.tokens.begin() + end},
+  return {windows.length,
+          {windows.tokens.begin(), windows.tokens.begin() + end},
           {windows.targets.begin(), windows.targets.begin() + end}};
 }
 
-/// Windows in batches of one shape; the last batch is filled up with copies of its first window, whose targets are ignored.
+/// Windows in batches of one shape; the last batch is filled up with copies of its first window, whose
+/// targets are ignored.
 class WindowBatches {
  public:
   WindowBatches(const TokenWindows& windows, std::size_t max_batch_tokens) : windows_(windows) {
@@ -72,7 +79,9 @@ class WindowBatches {
   };
 
   [[nodiscard]] train::BatchShape shape() const noexcept { return shape_; }
-  [[nodiscard]] std::size_t size() const noexcept { return (windows_.n_windows() + shape_.n_sequences - 1) / shape_.n_sequences; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return (windows_.n_windows() + shape_.n_sequences - 1) / shape_.n_sequences;
+  }
 
   [[nodiscard]] Batch at(std::size_t i) const {
     Batch batch;

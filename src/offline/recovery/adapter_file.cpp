@@ -10,16 +10,18 @@
 namespace elms::inline v0::offline {
 namespace {
 
-Status write_matrix(detail::GgufWriter& writer, DType type, const float* values, std::size_t rows, std::size_t cols) {
+Status write_matrix(detail::GgufWriter& writer, DType type, const float* values, std::size_t rows,
+                    std::size_t cols) {
   const std::size_t row_size = detail::row_bytes(type, cols);
   std::vector<std::uint8_t> bytes(rows * row_size);
-  for (std::size_t r = 0; r < rows; ++r) detail::encode_row(type, values + r * cols, cols, bytes.data() + r * row_size);
+  for (std::size_t r = 0; r < rows; ++r)
+    detail::encode_row(type, values + r * cols, cols, bytes.data() + r * row_size);
   return writer.write(bytes);
 }
 
 /// elms.adapter.bias.*: [n_layers, d_model]; not written where the update has none.
-void write_biases(detail::GgufWriter& writer, const ModelConfig& config, const LoraLayout& layout, std::span<const float> update,
-                  bool ffn) {
+void write_biases(detail::GgufWriter& writer, const ModelConfig& config, const LoraLayout& layout,
+                  std::span<const float> update, bool ffn) {
   const auto d = static_cast<std::size_t>(config.d_model);
   std::vector<float> values(config.layers.size() * d, 0.0f);
   bool any = false;
@@ -28,7 +30,9 @@ void write_biases(detail::GgufWriter& writer, const ModelConfig& config, const L
     any = true;
     std::copy_n(update.data() + bias.delta, d, values.data() + bias.layer * d);
   }
-  if (any) writer.set(ffn ? "elms.adapter.bias.ffn_down" : "elms.adapter.bias.attn_output", std::span<const float>(values));
+  if (any)
+    writer.set(ffn ? "elms.adapter.bias.ffn_down" : "elms.adapter.bias.attn_output",
+               std::span<const float>(values));
 }
 
 }  // namespace
@@ -39,8 +43,8 @@ std::string adapter_name(const std::string& model_path, std::size_t level) {
   return detail::concat(name, ".level", level, ".lora.gguf");
 }
 
-Result<std::uint64_t> write_adapter(const ModelConfig& config, const LoraLayout& layout, std::span<const float> update,
-                                    DType type, const std::string& path) {
+Result<std::uint64_t> write_adapter(const ModelConfig& config, const LoraLayout& layout,
+                                    std::span<const float> update, DType type, const std::string& path) {
   detail::GgufWriter writer;
   writer.set("general.architecture", config.architecture);
   writer.set("general.type", "adapter");

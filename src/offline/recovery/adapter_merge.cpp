@@ -24,15 +24,17 @@ std::vector<float> decoded(const detail::GgufTensor& tensor) {
   return values;
 }
 
-bool is_float(DType type) { return type == DType::kF32 || type == DType::kF16; }
+bool is_float(DType type) {
+  return type == DType::kF32 || type == DType::kF16;
+}
 
-Result<MatrixUpdate> read_update(const detail::GgufFile& file, const detail::GgufTensor& a, const train::ParameterTensor& weight,
-                                 double alpha) {
+Result<MatrixUpdate> read_update(const detail::GgufFile& file, const detail::GgufTensor& a,
+                                 const train::ParameterTensor& weight, double alpha) {
   const detail::GgufTensor* b = file.find_tensor(weight.name + std::string(kSuffixB));
   if (b == nullptr || !is_float(a.type) || !is_float(b->type) || a.rows() == 0 || a.cols() != weight.cols ||
       b->rows() != weight.rows || b->cols() != a.rows()) {
-    return detail::malformed(file.name(), ": the update of ", weight.name, " does not fit a matrix of [", weight.rows, ", ",
-                             weight.cols, "]");
+    return detail::malformed(file.name(), ": the update of ", weight.name, " does not fit a matrix of [",
+                             weight.rows, ", ", weight.cols, "]");
   }
   MatrixUpdate update{static_cast<std::size_t>(a.rows()), decoded(a), decoded(*b)};
   const auto factor = static_cast<float>(alpha == 0.0 ? 1.0 : alpha / static_cast<double>(update.rank));
@@ -40,7 +42,8 @@ Result<MatrixUpdate> read_update(const detail::GgufFile& file, const detail::Ggu
   return update;
 }
 
-Result<std::vector<float>> read_biases(const detail::GgufFile& file, std::string_view key, std::size_t expected) {
+Result<std::vector<float>> read_biases(const detail::GgufFile& file, std::string_view key,
+                                       std::size_t expected) {
   if (file.find(key) == nullptr) return std::vector<float>();
   ELMS_ASSIGN_OR_RETURN(std::vector<float> values, file.reals(key));
   if (values.size() == expected) return values;
@@ -49,7 +52,8 @@ Result<std::vector<float>> read_biases(const detail::GgufFile& file, std::string
 
 }  // namespace
 
-Result<AdapterMerge> read_adapter_merge(const std::string& path, const ModelConfig& config, std::span<const LayerShape> slices) {
+Result<AdapterMerge> read_adapter_merge(const std::string& path, const ModelConfig& config,
+                                        std::span<const LayerShape> slices) {
   ELMS_ASSIGN_OR_RETURN(const auto file, detail::GgufFile::open(path));
   double alpha = 0.0;
   if (file.find("adapter.lora.alpha") != nullptr) {
@@ -63,7 +67,8 @@ Result<AdapterMerge> read_adapter_merge(const std::string& path, const ModelConf
                                       ? tensor.name.substr(0, tensor.name.size() - kSuffixA.size())
                                       : std::string_view();
     const train::ParameterTensor* weight = level.find(name);
-    if (weight == nullptr) return detail::malformed(file.name(), ": tensor ", tensor.name, " updates no matrix of the level");
+    if (weight == nullptr)
+      return detail::malformed(file.name(), ": tensor ", tensor.name, " updates no matrix of the level");
     ELMS_ASSIGN_OR_RETURN(MatrixUpdate update, read_update(file, tensor, *weight, alpha));
     merge.matrices.emplace(weight->name, std::move(update));
   }

@@ -12,8 +12,8 @@ using Mean = std::vector<double>;
 
 class Compensator {
  public:
-  Compensator(const CompensationInput& input, const CompensationTargets& targets, const train::ParameterLayout& level_layout,
-              std::span<float> level)
+  Compensator(const CompensationInput& input, const CompensationTargets& targets,
+              const train::ParameterLayout& level_layout, std::span<float> level)
       : in_(input),
         targets_(targets),
         level_layout_(level_layout),
@@ -90,8 +90,8 @@ class Compensator {
 
 }  // namespace
 
-void compensate(const CompensationInput& input, const CompensationTargets& targets, const train::ParameterLayout& level_layout,
-                std::span<float> level) {
+void compensate(const CompensationInput& input, const CompensationTargets& targets,
+                const train::ParameterLayout& level_layout, std::span<float> level) {
   Compensator(input, targets, level_layout, level).run();
 }
 

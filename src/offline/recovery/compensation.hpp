@@ -1,4 +1,5 @@
-// Biases in closed form: block after block, the mean of a level's residual stream becomes what it would be without cuts.
+// Biases in closed form: block after block, the mean of a level's residual stream becomes what it would be
+// without cuts.
 #pragma once
 
 #include <span>
@@ -24,8 +25,9 @@ struct CompensationTargets {
   BiasReference reference = BiasReference::kFullBlock;
 };
 
-/// Adds to the biases of `level`, whose layout has recovery biases. Every block sees its predecessors' new biases.
-void compensate(const CompensationInput& input, const CompensationTargets& targets, const train::ParameterLayout& level_layout,
-                std::span<float> level);
+/// Adds to the biases of `level`, whose layout has recovery biases. Every block sees its predecessors' new
+/// biases.
+void compensate(const CompensationInput& input, const CompensationTargets& targets,
+                const train::ParameterLayout& level_layout, std::span<float> level);
 
 }  // namespace elms::inline v0::offline

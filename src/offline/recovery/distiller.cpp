@@ -21,8 +21,8 @@ std::vector<bool> counted_positions(const TokenBatch& batch, std::size_t length)
   return counted;
 }
 
-Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape shape, std::shared_ptr<ThreadPool> pool,
-                                    LossBalance balance) {
+Result<Distiller> Distiller::create(const ModelConfig& config, train::BatchShape shape,
+                                    std::shared_ptr<ThreadPool> pool, LossBalance balance) {
   ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(config, shape));
   Distiller distiller(std::move(decoder));
   distiller.pool_ = std::move(pool);
@@ -37,7 +37,8 @@ void Distiller::count_positions(const TokenBatch& batch) {
   const std::size_t n = batch.targets.size(), length = decoder_.shape().length;
   const std::vector<bool> counted = counted_positions(batch, length);
   n_counted_ = static_cast<std::size_t>(std::count(counted.begin(), counted.end(), true));
-  n_targets_ = n - static_cast<std::size_t>(std::count(batch.targets.begin(), batch.targets.end(), train::kIgnoredTarget));
+  n_targets_ = n - static_cast<std::size_t>(
+                       std::count(batch.targets.begin(), batch.targets.end(), train::kIgnoredTarget));
   counted_weights_.assign(n, 0.0f);
   for (std::size_t i = 0; i < n; ++i) {
     if (counted[i]) counted_weights_[i] = static_cast<float>(1.0 / static_cast<double>(n_counted_));
@@ -48,16 +49,16 @@ void Distiller::count_positions(const TokenBatch& batch) {
   learnt_weights_ = by_rows ? target_weights_ : counted_weights_;
 }
 
-double Distiller::teach(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
-                        float* gradients) {
+double Distiller::teach(const train::ParameterLayout& layout, std::span<const float> params,
+                        const TokenBatch& batch, float* gradients) {
   count_positions(batch);
   decoder_.forward(*pool_, layout, params.data(), batch.tokens);
   std::copy(decoder_.logits().begin(), decoder_.logits().end(), teacher_logits_.data());
   if (gradients == nullptr) return 0.0;
   const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
   float* const logits = decoder_.logits().data();
-  const double loss = train::weighted_cross_entropy<float>(*pool_, batch.targets, target_weights_.data(), n_vocab, logits,
-                                                           logits, decoder_.row_loss());
+  const double loss = train::weighted_cross_entropy<float>(*pool_, batch.targets, target_weights_.data(),
+                                                           n_vocab, logits, logits, decoder_.row_loss());
   decoder_.backward(*pool_, layout, params.data(), batch.tokens, gradients);
   return loss;
 }
@@ -74,18 +75,19 @@ double Distiller::weigh(std::size_t n_vocab, const std::vector<float>& weights, 
   return sum;
 }
 
-StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch,
-                             double cross_entropy_weight, float* gradients) {
+StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<const float> params,
+                             const TokenBatch& batch, double cross_entropy_weight, float* gradients) {
   const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
   decoder_.forward(*pool_, layout, params.data(), batch.tokens);
   float* const logits = decoder_.logits().data();
   StudentLoss loss;
   if (cross_entropy_weight > 0.0) {
-    loss.cross_entropy = train::weighted_cross_entropy<float>(*pool_, batch.targets, target_weights_.data(), n_vocab, logits,
-                                                              scratch_.data(), decoder_.row_loss());
+    loss.cross_entropy = train::weighted_cross_entropy<float>(
+        *pool_, batch.targets, target_weights_.data(), n_vocab, logits, scratch_.data(), decoder_.row_loss());
   }
   const std::size_t n = learnt_weights_.size();
-  train::kl_divergence<float>(*pool_, n, n_vocab, teacher_logits_.data(), logits, logits, decoder_.row_loss());
+  train::kl_divergence<float>(*pool_, n, n_vocab, teacher_logits_.data(), logits, logits,
+                              decoder_.row_loss());
   loss.kl = weigh(n_vocab, learnt_weights_, logits);
   if (cross_entropy_weight > 0.0) {
     const auto weight = static_cast<float>(cross_entropy_weight);
@@ -95,14 +97,16 @@ StudentLoss Distiller::learn(const train::ParameterLayout& layout, std::span<con
   return loss;
 }
 
-StudentLoss Distiller::measure(const train::ParameterLayout& layout, std::span<const float> params, const TokenBatch& batch) {
+StudentLoss Distiller::measure(const train::ParameterLayout& layout, std::span<const float> params,
+                               const TokenBatch& batch) {
   const auto n_vocab = static_cast<std::size_t>(layout.config().n_vocab);
   decoder_.forward(*pool_, layout, params.data(), batch.tokens);
   const float* const logits = decoder_.logits().data();
   StudentLoss loss;
-  loss.cross_entropy = train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, nullptr, decoder_.row_loss());
-  train::kl_divergence<float>(*pool_, counted_weights_.size(), n_vocab, teacher_logits_.data(), logits, nullptr,
-                              decoder_.row_loss());
+  loss.cross_entropy =
+      train::cross_entropy<float>(*pool_, batch.targets, n_vocab, logits, nullptr, decoder_.row_loss());
+  train::kl_divergence<float>(*pool_, counted_weights_.size(), n_vocab, teacher_logits_.data(), logits,
+                              nullptr, decoder_.row_loss());
   loss.kl = weigh(n_vocab, counted_weights_, nullptr);
   return loss;
 }

@@ -1,5 +1,5 @@
-// Low-rank updates of a level's matrices, and biases of its blocks: where they lie, what they make of the level's
-// parameters, and how a gradient comes back to them.
+// Low-rank updates of a level's matrices, and biases of its blocks: where they lie, what they make of the
+// level's parameters, and how a gradient comes back to them.
 #pragma once
 
 #include <cstddef>
@@ -63,12 +63,12 @@ void initialise_update(const LoraLayout& layout, std::uint64_t seed, std::span<f
 
 /// level = base with the update. Only what the update reaches is written: `level` began as a copy of `base`.
 template <typename T>
-void apply_update(ThreadPool& pool, const LoraLayout& layout, std::span<const T> base, std::span<const T> update,
-                  std::span<T> level);
+void apply_update(ThreadPool& pool, const LoraLayout& layout, std::span<const T> base,
+                  std::span<const T> update, std::span<T> level);
 
 /// Adds to d_update what d_level, the gradient by the level's parameters, means for the update.
 template <typename T>
-void add_update_gradient(ThreadPool& pool, const LoraLayout& layout, std::span<const T> update, std::span<const T> d_level,
-                         std::span<T> d_update);
+void add_update_gradient(ThreadPool& pool, const LoraLayout& layout, std::span<const T> update,
+                         std::span<const T> d_level, std::span<T> d_update);
 
 }  // namespace elms::inline v0::offline

@@ -34,18 +34,22 @@ Result<Student> make_student(const LoraLesson& lesson, const LoraPupil& pupil) {
 }
 
 /// Returns the distance before the step.
-double learn_step(const LoraLesson& lesson, Distiller& distiller, const train::TokenBatch& batch, const StepClock& clock,
-                  Workspace& space, Student& student) {
+double learn_step(const LoraLesson& lesson, Distiller& distiller, const train::TokenBatch& batch,
+                  const StepClock& clock, Workspace& space, Student& student) {
   const train::ParameterLayout& layout = *student.pupil->layout;
   const std::size_t n = layout.size();
-  const std::span<float> base(space.base.data(), n), params(space.params.data(), n), gradients(space.gradients.data(), n);
+  const std::span<float> base(space.base.data(), n), params(space.params.data(), n),
+      gradients(space.gradients.data(), n);
   student.pupil->fill(base);
   std::copy(base.begin(), base.end(), params.begin());
   apply_update<float>(*lesson.pool, student.update.layout, base, student.update.values, params);
   std::fill(gradients.begin(), gradients.end(), 0.0f);
-  const StudentLoss loss = distiller.learn(layout, params, batch, lesson.options.cross_entropy_weight, gradients.data());
-  add_update_gradient<float>(*lesson.pool, student.update.layout, student.update.values, gradients, student.gradient);
-  optimise(*lesson.pool, student.adam, clock, lesson.options.clip_norm, student.gradient, student.update.values);
+  const StudentLoss loss =
+      distiller.learn(layout, params, batch, lesson.options.cross_entropy_weight, gradients.data());
+  add_update_gradient<float>(*lesson.pool, student.update.layout, student.update.values, gradients,
+                             student.gradient);
+  optimise(*lesson.pool, student.adam, clock, lesson.options.clip_norm, student.gradient,
+           student.update.values);
   return loss.kl;
 }
 
@@ -80,13 +84,15 @@ LoraShape lora_shape(const RecoveryOptions& options) {
   shape.rank = options.rank;
   shape.alpha = options.alpha;
   shape.targets = options.targets;
-  if (shape.targets.empty()) shape.targets = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+  if (shape.targets.empty())
+    shape.targets = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
   shape.attention_bias = options.train_biases && options.attention_bias;
   shape.ffn_bias = options.train_biases && options.ffn_bias;
   return shape;
 }
 
-Result<RecoveredUpdates> distil_updates(const LoraLesson& lesson, std::span<const LoraPupil> pupils, Distiller& distiller) {
+Result<RecoveredUpdates> distil_updates(const LoraLesson& lesson, std::span<const LoraPupil> pupils,
+                                        Distiller& distiller) {
   constexpr double kDefaultRate = 2e-3;
   std::vector<Student> students;
   std::size_t largest = 0;

@@ -1,5 +1,5 @@
-// Low-rank updates of smaller models, trained to give the full model's probabilities. The models may be levels, or anything
-// else that was cut out of the full one.
+// Low-rank updates of smaller models, trained to give the full model's probabilities. The models may be
+// levels, or anything else that was cut out of the full one.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,10 @@ struct LoraPupil {
 
 [[nodiscard]] LoraShape lora_shape(const RecoveryOptions& options);
 
-/// Every batch teaches all pupils. kCancelled; kInvalidArgument when a loss stops being a number; kOutOfMemory.
-[[nodiscard]] Result<RecoveredUpdates> distil_updates(const LoraLesson& lesson, std::span<const LoraPupil> pupils,
+/// Every batch teaches all pupils. kCancelled; kInvalidArgument when a loss stops being a number;
+/// kOutOfMemory.
+[[nodiscard]] Result<RecoveredUpdates> distil_updates(const LoraLesson& lesson,
+                                                      std::span<const LoraPupil> pupils,
                                                       Distiller& distiller);
 
 }  // namespace elms::inline v0::offline

@@ -41,18 +41,20 @@ std::vector<std::size_t> draw_levels(std::size_t n_levels, std::size_t count, st
 
 }  // namespace
 
-void cut_level(const RecoveryTask& task, std::span<const float> whole, const LevelModel& level, std::span<float> params) {
+void cut_level(const RecoveryTask& task, std::span<const float> whole, const LevelModel& level,
+               std::span<float> params) {
   std::fill(params.begin(), params.end(), 0.0f);
   train::gather_units(task.layout, whole, level.selection, level.layout, params);
 }
 
-Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distiller, std::span<const float> whole,
-                                    const std::vector<LevelUpdate>* updates) {
+Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distiller,
+                                    std::span<const float> whole, const std::vector<LevelUpdate>* updates) {
   ProgressMeter meter(task.options.progress, "measure");
   const std::size_t rows = task.options.batch_rows;
   const bool held_out = task.dataset.n_valid_rows() > 0;
   const std::size_t available = held_out ? task.dataset.n_valid_rows() : task.dataset.n_train_rows();
-  const std::size_t n_batches = (std::min(available, std::max<std::size_t>(1, task.options.valid_rows)) + rows - 1) / rows;
+  const std::size_t n_batches =
+      (std::min(available, std::max<std::size_t>(1, task.options.valid_rows)) + rows - 1) / rows;
   ELMS_ASSIGN_OR_RETURN(auto params, Buffer<float>::uninitialized_streamed(largest_level(task)));
   Distances distances{std::vector<StudentLoss>(task.levels.size()), 0, 0};
   train::TokenBatch batch;
@@ -75,7 +77,8 @@ Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distill
       distances.levels[i].kl += static_cast<double>(distiller.n_counted()) * loss.kl;
       distances.levels[i].cross_entropy += static_cast<double>(distiller.n_targets()) * loss.cross_entropy;
       const double in_batch = static_cast<double>(i + 1) / static_cast<double>(task.levels.size());
-      ELMS_RETURN_IF_ERROR(meter.report((static_cast<double>(b) + in_batch) / static_cast<double>(n_batches)));
+      ELMS_RETURN_IF_ERROR(
+          meter.report((static_cast<double>(b) + in_batch) / static_cast<double>(n_batches)));
     }
     distances.n_tokens += distiller.n_counted();
     distances.n_targets += distiller.n_targets();
@@ -90,8 +93,9 @@ Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distill
 Result<RecoveredUpdates> recover_biases(const RecoveryTask& task) {
   const RecoveryOptions& options = task.options;
   const std::size_t rows = std::max<std::size_t>(1, options.bias_tokens / options.length);
-  ELMS_ASSIGN_OR_RETURN(auto decoder, train::TrainDecoder<float>::create(task.layout.config(), {rows, options.length},
-                                                                         train::ActivationMemory::kRecompute));
+  ELMS_ASSIGN_OR_RETURN(auto decoder,
+                        train::TrainDecoder<float>::create(task.layout.config(), {rows, options.length},
+                                                           train::ActivationMemory::kRecompute));
   train::TokenBatch batch;
   task.dataset.train_batch(0, rows, batch);
   LoraShape shape;
@@ -108,11 +112,12 @@ Result<RecoveredUpdates> recover_biases(const RecoveryTask& task) {
     LevelUpdate update{LoraLayout(level.layout, shape), {}};
     update.values.resize(update.layout.size());
     for (const LoraBias& bias : update.layout.biases()) {
-      for (std::size_t i = 0; i < bias.size; ++i) update.values[bias.delta + i] = params[bias.bias + i] - before[bias.bias + i];
+      for (std::size_t i = 0; i < bias.size; ++i)
+        update.values[bias.delta + i] = params[bias.bias + i] - before[bias.bias + i];
     }
     recovered.updates.push_back(std::move(update));
-    ELMS_RETURN_IF_ERROR(
-        meter.report(static_cast<double>(recovered.updates.size()) / static_cast<double>(task.levels.size())));
+    ELMS_RETURN_IF_ERROR(meter.report(static_cast<double>(recovered.updates.size()) /
+                                      static_cast<double>(task.levels.size())));
   }
   return recovered;
 }
@@ -120,7 +125,8 @@ Result<RecoveredUpdates> recover_biases(const RecoveryTask& task) {
 Result<RecoveredUpdates> recover_lora(const RecoveryTask& task, Distiller& distiller) {
   std::vector<LoraPupil> pupils;
   for (const LevelModel& level : task.levels) {
-    pupils.push_back({&level.layout, [&](std::span<float> params) { cut_level(task, task.params, level, params); },
+    pupils.push_back({&level.layout,
+                      [&](std::span<float> params) { cut_level(task, task.params, level, params); },
                       mixed(task.options.seed + static_cast<std::uint64_t>(level.level))});
   }
   return distil_updates({task.options, task.layout, task.params, task.dataset, task.pool}, pupils, distiller);
@@ -152,7 +158,8 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
     ELMS_RETURN_IF_ERROR(clock.report(meter));
     task.dataset.train_batch(clock.step(), options.batch_rows, batch);
     double loss = distiller.teach(task.layout, recovered.params, batch, gradients.data());
-    std::vector<std::size_t> chosen = draw_levels(task.levels.size(), options.random_levels, mixed(options.seed + clock.step()));
+    std::vector<std::size_t> chosen =
+        draw_levels(task.levels.size(), options.random_levels, mixed(options.seed + clock.step()));
     chosen.push_back(0);
     for (const std::size_t i : chosen) {
       const LevelModel& level = task.levels[i];
@@ -160,7 +167,8 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
       const std::span<float> part_gradients(space.gradients.data(), level.layout.size());
       cut_level(task, recovered.params, level, part);
       std::fill(part_gradients.begin(), part_gradients.end(), 0.0f);
-      loss += distiller.learn(level.layout, part, batch, options.cross_entropy_weight, part_gradients.data()).kl;
+      loss +=
+          distiller.learn(level.layout, part, batch, options.cross_entropy_weight, part_gradients.data()).kl;
       train::scatter_add_units(level.layout, part_gradients, level.selection, task.layout, gradients);
     }
     optimise(*task.pool, adam, clock, options.clip_norm, gradients, recovered.params);

@@ -60,7 +60,8 @@ struct RecoveredWeights {
 [[nodiscard]] Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& distiller);
 
 /// Parameters of a level out of those of the whole model; biases that only the level has are zeros.
-void cut_level(const RecoveryTask& task, std::span<const float> whole, const LevelModel& level, std::span<float> params);
+void cut_level(const RecoveryTask& task, std::span<const float> whole, const LevelModel& level,
+               std::span<float> params);
 
 struct Distances {
   std::vector<StudentLoss> levels;  ///< of each of the task's levels, to the model as it was given
@@ -68,6 +69,7 @@ struct Distances {
 };
 /// Over held-out rows, or the first training rows where there are none. `updates` may be null.
 [[nodiscard]] Result<Distances> measure_distances(const RecoveryTask& task, Distiller& distiller,
-                                                  std::span<const float> whole, const std::vector<LevelUpdate>* updates);
+                                                  std::span<const float> whole,
+                                                  const std::vector<LevelUpdate>* updates);
 
 }  // namespace elms::inline v0::offline

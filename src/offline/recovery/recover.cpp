@@ -21,8 +21,8 @@
 namespace elms::inline v0::offline {
 namespace {
 
-using detail::elastic_keys::kLevelAdapters;
 using detail::ModelSource;
+using detail::elastic_keys::kLevelAdapters;
 
 /// Files that are removed again unless everything went well.
 class NewFiles {
@@ -57,13 +57,15 @@ Result<std::vector<LevelModel>> choose_levels(const RecoveryOptions& options, co
   }
   if (options.method == RecoveryMethod::kNested) chosen.push_back(last);
   std::vector<LevelModel> models;
-  for (const int level : chosen) models.emplace_back(level, config, levels[static_cast<std::size_t>(level)].layers);
+  for (const int level : chosen)
+    models.emplace_back(level, config, levels[static_cast<std::size_t>(level)].layers);
   return models;
 }
 
 /// The model again, with names of adapters and, where not null, other parameters.
-Status write_model(const ModelSource& source, const std::vector<std::string>& adapters, const train::ParameterLayout& layout,
-                   const detail::Buffer<float>* params, const std::string& output, const ProgressCallback& progress) {
+Status write_model(const ModelSource& source, const std::vector<std::string>& adapters,
+                   const train::ParameterLayout& layout, const detail::Buffer<float>* params,
+                   const std::string& output, const ProgressCallback& progress) {
   const detail::GgufFile& file = *source.gguf();
   detail::GgufWriter writer;
   for (const detail::GgufValue& value : file.values()) writer.set(value);
@@ -75,7 +77,8 @@ Status write_model(const ModelSource& source, const std::vector<std::string>& ad
     return is_new ? output_type(*source.find(tensor.name), std::nullopt) : tensor.type;
   };
   for (const detail::GgufTensor& tensor : file.tensors()) {
-    ELMS_RETURN_IF_ERROR(writer.add_tensor(tensor.name, type_of(tensor), std::span(tensor.dims, tensor.n_dims)));
+    ELMS_RETURN_IF_ERROR(
+        writer.add_tensor(tensor.name, type_of(tensor), std::span(tensor.dims, tensor.n_dims)));
   }
   ELMS_RETURN_IF_ERROR(writer.begin(output));
   ProgressMeter meter(progress, "write");
@@ -87,11 +90,13 @@ Status write_model(const ModelSource& source, const std::vector<std::string>& ad
     } else {
       std::vector<std::uint8_t> row(detail::row_bytes(type_of(tensor), changed->cols));
       for (std::size_t r = 0; r < changed->rows; ++r) {
-        detail::encode_row(type_of(tensor), params->data() + changed->offset + r * changed->cols, changed->cols, row.data());
+        detail::encode_row(type_of(tensor), params->data() + changed->offset + r * changed->cols,
+                           changed->cols, row.data());
         ELMS_RETURN_IF_ERROR(writer.write(row));
       }
     }
-    ELMS_RETURN_IF_ERROR(meter.report(static_cast<double>(++n_written) / static_cast<double>(file.tensors().size())));
+    ELMS_RETURN_IF_ERROR(
+        meter.report(static_cast<double>(++n_written) / static_cast<double>(file.tensors().size())));
   }
   return writer.finish();
 }
@@ -99,14 +104,15 @@ Status write_model(const ModelSource& source, const std::vector<std::string>& ad
 /// One recovery at work: what was read, and what is written.
 class Recovery {
  public:
-  Recovery(const ModelSource& source, const std::vector<Level>& levels, const detail::ElasticMetadata& elastic,
-           const std::string& output, const RecoveryTask& task)
+  Recovery(const ModelSource& source, const std::vector<Level>& levels,
+           const detail::ElasticMetadata& elastic, const std::string& output, const RecoveryTask& task)
       : source_(source), levels_(levels), elastic_(elastic), output_(output), task_(task) {}
 
   Result<RecoveryReport> run() {
     const RecoveryOptions& options = task_.options;
-    ELMS_ASSIGN_OR_RETURN(Distiller distiller, Distiller::create(task_.layout.config(), {options.batch_rows, options.length},
-                                                                 task_.pool, options.balance));
+    ELMS_ASSIGN_OR_RETURN(Distiller distiller,
+                          Distiller::create(task_.layout.config(), {options.batch_rows, options.length},
+                                            task_.pool, options.balance));
     ELMS_ASSIGN_OR_RETURN(const Distances before, measure_distances(task_, distiller, task_.params, nullptr));
     RecoveryReport report;
     Distances after;
@@ -114,7 +120,8 @@ class Recovery {
       ELMS_ASSIGN_OR_RETURN(const RecoveredWeights recovered, recover_nested(task_, distiller));
       ELMS_ASSIGN_OR_RETURN(after, measure_distances(task_, distiller, recovered.params, nullptr));
       report.n_steps = recovered.n_steps;
-      ELMS_RETURN_IF_ERROR(write_model(source_, {}, task_.layout, &recovered.params, output_, options.progress));
+      ELMS_RETURN_IF_ERROR(
+          write_model(source_, {}, task_.layout, &recovered.params, output_, options.progress));
     } else {
       ELMS_ASSIGN_OR_RETURN(const RecoveredUpdates recovered, options.method == RecoveryMethod::kBias
                                                                   ? recover_biases(task_)
@@ -137,8 +144,8 @@ class Recovery {
       const auto level = static_cast<std::size_t>(task_.levels[i].level);
       names[level] = adapter_name(output_, level);
       const std::string path = detail::adapter_path(output_, names[level]);
-      ELMS_ASSIGN_OR_RETURN(const std::uint64_t bytes,
-                            write_adapter(task_.layout.config(), updates[i].layout, updates[i].values, type, path));
+      ELMS_ASSIGN_OR_RETURN(const std::uint64_t bytes, write_adapter(task_.layout.config(), updates[i].layout,
+                                                                     updates[i].values, type, path));
       files.add(path);
       report.adapter_bytes += bytes;
     }
@@ -150,9 +157,9 @@ class Recovery {
   /// Levels that are not recovered keep the adapters that they have, as files beside the new model.
   Status keep_adapters(std::vector<std::string>& names, NewFiles& files) const {
     for (std::size_t level = 0; level < elastic_.adapters.size(); ++level) {
-      const bool replaced = std::any_of(task_.levels.begin(), task_.levels.end(), [&](const LevelModel& model) {
-        return model.level == static_cast<int>(level);
-      });
+      const bool replaced =
+          std::any_of(task_.levels.begin(), task_.levels.end(),
+                      [&](const LevelModel& model) { return model.level == static_cast<int>(level); });
       if (elastic_.adapters[level].empty() || replaced) continue;
       names[level] = adapter_name(output_, level);
       const std::string from = detail::adapter_path(source_.path(), elastic_.adapters[level]);
@@ -160,7 +167,9 @@ class Recovery {
       std::error_code failure;
       if (std::filesystem::equivalent(from, to, failure)) continue;
       std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, failure);
-      if (failure) return detail::error(StatusCode::kIoError, from, ": cannot be copied to ", to, ": ", failure.message());
+      if (failure)
+        return detail::error(StatusCode::kIoError, from, ": cannot be copied to ", to, ": ",
+                             failure.message());
       files.add(to);
     }
     return {};
@@ -170,8 +179,9 @@ class Recovery {
     for (std::size_t i = 0; i < task_.levels.size(); ++i) {
       const auto level = static_cast<std::size_t>(task_.levels[i].level);
       const bool has_adapter = task_.options.method != RecoveryMethod::kNested;
-      report.levels.push_back({task_.levels[i].level, levels_[level].cost_share, before.levels[i].kl, after.levels[i].kl,
-                               before.levels[i].cross_entropy, after.levels[i].cross_entropy,
+      report.levels.push_back({task_.levels[i].level, levels_[level].cost_share, before.levels[i].kl,
+                               after.levels[i].kl, before.levels[i].cross_entropy,
+                               after.levels[i].cross_entropy,
                                has_adapter ? adapter_name(output_, level) : std::string()});
     }
     report.n_tokens = report.n_steps * task_.options.batch_rows * task_.options.length;
@@ -189,21 +199,26 @@ class Recovery {
 
 const char* to_string(RecoveryMethod method) noexcept {
   switch (method) {
-    case RecoveryMethod::kBias: return "bias";
-    case RecoveryMethod::kLora: return "lora";
-    case RecoveryMethod::kNested: return "nested";
+    case RecoveryMethod::kBias:
+      return "bias";
+    case RecoveryMethod::kLora:
+      return "lora";
+    case RecoveryMethod::kNested:
+      return "nested";
   }
   return "lora";
 }
 
 std::optional<RecoveryMethod> parse_recovery_method(std::string_view name) noexcept {
-  for (const RecoveryMethod method : {RecoveryMethod::kBias, RecoveryMethod::kLora, RecoveryMethod::kNested}) {
+  for (const RecoveryMethod method :
+       {RecoveryMethod::kBias, RecoveryMethod::kLora, RecoveryMethod::kNested}) {
     if (name == to_string(method)) return method;
   }
   return std::nullopt;
 }
 
-Result<RecoveryReport> recover(const std::string& input, const std::string& output, const RecoveryOptions& options) {
+Result<RecoveryReport> recover(const std::string& input, const std::string& output,
+                               const RecoveryOptions& options) {
   ELMS_RETURN_IF_ERROR(check_recovery_options(options));
   std::shared_ptr<ThreadPool> pool = options.pool;
   if (pool == nullptr) {
@@ -211,15 +226,18 @@ Result<RecoveryReport> recover(const std::string& input, const std::string& outp
   }
   ELMS_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelSource> source, ModelSource::open(input));
   ELMS_ASSIGN_OR_RETURN(const detail::LevelTable table, detail::load_levels(*source, false));
-  if (!table.elastic.has_value()) return detail::invalid_argument(input, ": has no elms.* levels (see `elms elasticize`)");
-  ELMS_ASSIGN_OR_RETURN(const std::vector<LevelModel> levels, choose_levels(options, source->config(), table.levels));
+  if (!table.elastic.has_value())
+    return detail::invalid_argument(input, ": has no elms.* levels (see `elms elasticize`)");
+  ELMS_ASSIGN_OR_RETURN(const std::vector<LevelModel> levels,
+                        choose_levels(options, source->config(), table.levels));
 
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, source->open_tokenizer());
   ELMS_ASSIGN_OR_RETURN(const train::Dataset dataset, open_recovery_data(options, *tokenizer, pool));
   const train::ParameterLayout layout(source->config());
   ELMS_ASSIGN_OR_RETURN(const auto params, train::load_parameters(*source, layout));
   const RecoveryTask task{options, layout, params, levels, dataset, pool};
-  ELMS_ASSIGN_OR_RETURN(RecoveryReport report, Recovery(*source, table.levels, *table.elastic, output, task).run());
+  ELMS_ASSIGN_OR_RETURN(RecoveryReport report,
+                        Recovery(*source, table.levels, *table.elastic, output, task).run());
   if (!options.checkpoint.empty()) std::remove(options.checkpoint.c_str());
   return report;
 }

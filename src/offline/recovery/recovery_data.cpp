@@ -14,7 +14,8 @@ namespace elms::inline v0::offline {
 
 Status check_recovery_options(const RecoveryOptions& options) {
   if (options.batch_rows == 0 || options.length < 2) {
-    return detail::invalid_argument("recover: a batch of ", options.batch_rows, " rows of ", options.length, " tokens");
+    return detail::invalid_argument("recover: a batch of ", options.batch_rows, " rows of ", options.length,
+                                    " tokens");
   }
   if (options.method == RecoveryMethod::kBias) {
     if (options.attention_bias || options.ffn_bias) return {};
@@ -24,12 +25,16 @@ Status check_recovery_options(const RecoveryOptions& options) {
     return detail::invalid_argument("recover: no checkpoint file given");
   }
   std::error_code failure;
-  if (!options.checkpoint.empty() && !options.resume && std::filesystem::exists(options.checkpoint, failure)) {
-    return detail::invalid_argument(options.checkpoint, ": is there: resume from it, or remove it to begin anew");
+  if (!options.checkpoint.empty() && !options.resume &&
+      std::filesystem::exists(options.checkpoint, failure)) {
+    return detail::invalid_argument(options.checkpoint,
+                                    ": is there: resume from it, or remove it to begin anew");
   }
-  if (options.n_steps == 0 && !(options.minutes > 0.0)) return detail::invalid_argument("recover: no number of steps and no time");
+  if (options.n_steps == 0 && !(options.minutes > 0.0))
+    return detail::invalid_argument("recover: no number of steps and no time");
   if (options.rank < 1 || options.rank > static_cast<std::size_t>(detail::kMaxAdapterRank)) {
-    return detail::invalid_argument("recover: a rank of ", options.rank, "; 1 to ", detail::kMaxAdapterRank, " can be run");
+    return detail::invalid_argument("recover: a rank of ", options.rank, "; 1 to ", detail::kMaxAdapterRank,
+                                    " can be run");
   }
   for (const std::string& target : options.targets) {
     static constexpr std::string_view kTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
@@ -43,7 +48,8 @@ Status check_recovery_options(const RecoveryOptions& options) {
 
 Result<train::Dataset> open_recovery_data(const RecoveryOptions& options, const Tokenizer& tokenizer,
                                           std::shared_ptr<ThreadPool> pool) {
-  ELMS_ASSIGN_OR_RETURN(const std::vector<train::DataSource> sources, train::parse_data_sources(options.data));
+  ELMS_ASSIGN_OR_RETURN(const std::vector<train::DataSource> sources,
+                        train::parse_data_sources(options.data));
   train::DatasetOptions data_options;
   data_options.length = options.length;
   data_options.valid_fraction = options.valid_fraction;

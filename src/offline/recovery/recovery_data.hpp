@@ -13,7 +13,8 @@ namespace elms::inline v0::offline {
 Status check_recovery_options(const RecoveryOptions& options);
 
 /// options.data as rows. What Dataset::open fails with.
-[[nodiscard]] Result<train::Dataset> open_recovery_data(const RecoveryOptions& options, const Tokenizer& tokenizer,
+[[nodiscard]] Result<train::Dataset> open_recovery_data(const RecoveryOptions& options,
+                                                        const Tokenizer& tokenizer,
                                                         std::shared_ptr<ThreadPool> pool);
 
 }  // namespace elms::inline v0::offline

@@ -18,7 +18,8 @@
 
 namespace elms::inline v0::offline {
 
-/// Steps until the time or the number of steps is up, with their learning rates; and the checkpoint to go on from.
+/// Steps until the time or the number of steps is up, with their learning rates; and the checkpoint to go on
+/// from.
 class StepClock {
  public:
   StepClock(const RecoveryOptions& options, double default_rate) : options_(options) {
@@ -40,7 +41,8 @@ class StepClock {
   /// A step with this loss is done: kInvalidArgument for one that is not finite.
   Status advance(double loss) {
     if (!std::isfinite(loss)) {
-      return detail::invalid_argument("recover: the loss of step ", state_.step, " is not finite; use a lower learning rate");
+      return detail::invalid_argument("recover: the loss of step ", state_.step,
+                                      " is not finite; use a lower learning rate");
     }
     state_.train_losses.push_back(static_cast<float>(loss));
     ++state_.step;
@@ -52,7 +54,8 @@ class StepClock {
     Status status = meter.report(share());
     if (status.ok() || options_.checkpoint.empty()) return status;
     ELMS_RETURN_IF_ERROR(save());
-    return detail::error(status.code(), status.message(), "; ", options_.checkpoint, " has ", state_.step, " steps");
+    return detail::error(status.code(), status.message(), "; ", options_.checkpoint, " has ", state_.step,
+                         " steps");
   }
 
   [[nodiscard]] double share() const { return schedule_.share(state_.step, elapsed()); }
@@ -81,7 +84,9 @@ class StepClock {
 /// What decides the steps of a run, beside the method's own settings.
 inline train::Recipe recovery_recipe(const RecoveryOptions& options) {
   train::Recipe recipe;
-  const auto add = [&](std::string_view key, const auto& value) { recipe.push_back(detail::concat(key, " ", value)); };
+  const auto add = [&](std::string_view key, const auto& value) {
+    recipe.push_back(detail::concat(key, " ", value));
+  };
   add("method", to_string(options.method));
   add("data", options.data);
   add("rows of tokens", options.length);

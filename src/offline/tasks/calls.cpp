@@ -41,12 +41,24 @@ class Corruptor {
   std::vector<Argument> change() {
     std::vector<Argument> arguments = request_.arguments;
     switch (random_.below(6)) {
-      case 0: swap_values(arguments); break;
-      case 1: cut(pick(arguments)); break;
-      case 2: lengthen(pick(arguments)); break;
-      case 3: take_other_words(pick(arguments)); break;
-      case 4: rename(arguments); break;
-      default: drop(arguments); break;
+      case 0:
+        swap_values(arguments);
+        break;
+      case 1:
+        cut(pick(arguments));
+        break;
+      case 2:
+        lengthen(pick(arguments));
+        break;
+      case 3:
+        take_other_words(pick(arguments));
+        break;
+      case 4:
+        rename(arguments);
+        break;
+      default:
+        drop(arguments);
+        break;
     }
     return arguments;
   }
@@ -95,7 +107,8 @@ class Corruptor {
   void rename(std::vector<Argument>& arguments) {
     if (function_.parameters.empty()) return;
     const std::string& name = function_.parameters[random_.below(function_.parameters.size())];
-    const bool used = std::any_of(arguments.begin(), arguments.end(), [&](const Argument& a) { return a.name == name; });
+    const bool used =
+        std::any_of(arguments.begin(), arguments.end(), [&](const Argument& a) { return a.name == name; });
     if (!used) pick(arguments).name = name;
   }
 
@@ -130,7 +143,8 @@ std::vector<std::string> corrupted_calls(const Function& function, const Request
   Corruptor corruptor(function, request, random);
   for (int attempt = 0; attempt < 60 && calls.size() < n; ++attempt) {
     std::string call = call_text(function.name, corruptor.change());
-    if (call != right && std::find(calls.begin(), calls.end(), call) == calls.end()) calls.push_back(std::move(call));
+    if (call != right && std::find(calls.begin(), calls.end(), call) == calls.end())
+      calls.push_back(std::move(call));
   }
   return calls;
 }
@@ -144,7 +158,8 @@ void collect_parameters(Corpus& corpus) {
     Function& function = corpus.functions[f];
     if (!function.parameters.empty()) continue;
     std::vector<std::pair<std::string, std::size_t>> by_use(uses[f].begin(), uses[f].end());
-    std::stable_sort(by_use.begin(), by_use.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::stable_sort(by_use.begin(), by_use.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
     for (const auto& [name, n_uses] : by_use) {
       if (function.parameters.size() < kMaxParameters) function.parameters.push_back(name);
     }

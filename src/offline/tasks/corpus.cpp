@@ -13,7 +13,9 @@ bool holds_out_names(TaskSource source) {
 }
 
 /// "card_payment" is a domain where the data set has no better one: what comes before the first underscore.
-std::string first_word(const std::string& name) { return name.substr(0, name.find('_')); }
+std::string first_word(const std::string& name) {
+  return name.substr(0, name.find('_'));
+}
 
 Function known_function(const KnownFunction& known) {
   Function function;
@@ -27,13 +29,19 @@ Function known_function(const KnownFunction& known) {
 
 std::vector<KnownFunction> known_functions(TaskSource source) {
   switch (source) {
-    case TaskSource::kSnips: return snips_functions();
-    case TaskSource::kClinc150: return clinc150_functions();
-    case TaskSource::kBanking77: return banking77_functions();
-    case TaskSource::kHwu64: return hwu64_functions();
-    case TaskSource::kLlamaTouch: return llamatouch_apps();
+    case TaskSource::kSnips:
+      return snips_functions();
+    case TaskSource::kClinc150:
+      return clinc150_functions();
+    case TaskSource::kBanking77:
+      return banking77_functions();
+    case TaskSource::kHwu64:
+      return hwu64_functions();
+    case TaskSource::kLlamaTouch:
+      return llamatouch_apps();
     case TaskSource::kSgd:
-    case TaskSource::kOctopus: break;  // the data describes its functions
+    case TaskSource::kOctopus:
+      break;  // the data describes its functions
   }
   return {};
 }
@@ -70,7 +78,8 @@ std::size_t Corpus::find_or_add(std::string_view label) {
 void Corpus::add(Request request) {
   request.text = one_line(request.text);
   if (request.text.empty()) return;
-  if (seen_.insert(detail::concat(request.function, ":", request.text)).second) requests.push_back(std::move(request));
+  if (seen_.insert(detail::concat(request.function, ":", request.text)).second)
+    requests.push_back(std::move(request));
 }
 
 }  // namespace elms::inline v0::offline::tasks

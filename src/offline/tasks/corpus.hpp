@@ -1,4 +1,5 @@
-// What every source format becomes before prompts are made of it: functions, and requests that one of them answers.
+// What every source format becomes before prompts are made of it: functions, and requests that one of them
+// answers.
 #pragma once
 
 #include <array>
@@ -29,11 +30,11 @@ struct Function {
 };
 
 struct Request {
-  std::string text;                    ///< one line
+  std::string text;  ///< one line
   std::size_t function = 0;
-  std::vector<Argument> arguments;     ///< in the order of the text
-  std::string argument_text;           ///< the text that the arguments' values are spans of; empty: `text`
-  std::vector<std::size_t> companions; ///< functions to list before all others
+  std::vector<Argument> arguments;      ///< in the order of the text
+  std::string argument_text;            ///< the text that the arguments' values are spans of; empty: `text`
+  std::vector<std::size_t> companions;  ///< functions to list before all others
 };
 
 struct Corpus {

@@ -1,4 +1,5 @@
-// Descriptions that we wrote for data sets which have only names: two wordings each, in other words than the name's.
+// Descriptions that we wrote for data sets which have only names: two wordings each, in other words than the
+// name's.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
-// BANKING77 (text,category) and HWU64 (answerid;scenario;intent;answer_annotation;...): a request and its label in a row.
+// BANKING77 (text,category) and HWU64 (answerid;scenario;intent;answer_annotation;...): a request and its
+// label in a row.
 #include "offline/tasks/corpus.hpp"
 #include "offline/tasks/raw_files.hpp"
 #include "offline/tasks/words.hpp"
@@ -6,12 +7,13 @@
 namespace elms::inline v0::offline::tasks {
 namespace {
 
-const std::vector<std::string_view> kTextColumns = {"text", "utterance", "sentence", "request", "answer_from_anno",
-                                                    "answer_annotation"};
+const std::vector<std::string_view> kTextColumns = {"text",    "utterance",        "sentence",
+                                                    "request", "answer_from_anno", "answer_annotation"};
 const std::vector<std::string_view> kLabelColumns = {"category", "label", "intent"};
 
 std::string field(const Row& row, int column) {
-  return column >= 0 && static_cast<std::size_t>(column) < row.size() ? row[static_cast<std::size_t>(column)] : std::string();
+  return column >= 0 && static_cast<std::size_t>(column) < row.size() ? row[static_cast<std::size_t>(column)]
+                                                                      : std::string();
 }
 
 /// "set [time : six am] alarm" -> "set six am alarm", and the argument time = "six am".
@@ -88,7 +90,11 @@ Result<Corpus> read_labelled(TaskSource source, const Paths& inputs) {
 
 }  // namespace
 
-Result<Corpus> read_banking77(const Paths& inputs) { return read_labelled(TaskSource::kBanking77, inputs); }
-Result<Corpus> read_hwu64(const Paths& inputs) { return read_labelled(TaskSource::kHwu64, inputs); }
+Result<Corpus> read_banking77(const Paths& inputs) {
+  return read_labelled(TaskSource::kBanking77, inputs);
+}
+Result<Corpus> read_hwu64(const Paths& inputs) {
+  return read_labelled(TaskSource::kHwu64, inputs);
+}
 
 }  // namespace elms::inline v0::offline::tasks

@@ -1,4 +1,5 @@
-// LlamaTouch: a task, a tab, the app that does it ("Set an alarm for 9am<TAB>Clock"); with or without a header.
+// LlamaTouch: a task, a tab, the app that does it ("Set an alarm for 9am<TAB>Clock"); with or without a
+// header.
 #include <algorithm>
 
 #include "offline/tasks/corpus.hpp"
@@ -16,13 +17,10 @@ std::string app_name(std::string_view label) {
   struct Alias {
     std::string_view name, app;
   };
-  static constexpr Alias kAliases[] = {{"calender", "calendar"},
-                                       {"chrome", "google_chrome"},
-                                       {"amazon", "amazon_shopping"},
-                                       {"youtube_music", "yt_music"},
-                                       {"google_play_books", "play_books"},
-                                       {"cap_cut", "capcut"},
-                                       {"you_tube", "youtube"}};
+  static constexpr Alias kAliases[] = {
+      {"calender", "calendar"},      {"chrome", "google_chrome"},         {"amazon", "amazon_shopping"},
+      {"youtube_music", "yt_music"}, {"google_play_books", "play_books"}, {"cap_cut", "capcut"},
+      {"you_tube", "youtube"}};
   std::string name = snake_case(lower_case(label.substr(0, label.find(','))));
   for (const Alias& alias : kAliases) {
     if (name == alias.name) return std::string(alias.app);
@@ -35,12 +33,14 @@ Status add_tasks(const RawTable& table, const std::string& path, Corpus& corpus)
   if (!table.header.empty()) {
     task_column = table.column(kTaskColumns);
     app_column = table.column(kAppColumns);
-    if (task_column < 0 || app_column < 0) return detail::malformed(path, ": the header names no task or no app");
+    if (task_column < 0 || app_column < 0)
+      return detail::malformed(path, ": the header names no task or no app");
   }
   const auto last = static_cast<std::size_t>(std::max(task_column, app_column));
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     const Row& row = table.rows[i];
-    const std::string app = row.size() > last ? app_name(row[static_cast<std::size_t>(app_column)]) : std::string();
+    const std::string app =
+        row.size() > last ? app_name(row[static_cast<std::size_t>(app_column)]) : std::string();
     if (app.empty()) return detail::malformed(path, ": row ", i + 1, " names no app");
     Request request;
     request.text = row[static_cast<std::size_t>(task_column)];

@@ -1,11 +1,11 @@
-// Octopus: functions.txt holds Python functions with docstrings; a table holds requests, the functions to choose from and
-// the letter of the right one: request,option A,option B,...,letter.
+// Octopus: functions.txt holds Python functions with docstrings; a table holds requests, the functions to
+// choose from and the letter of the right one: request,option A,option B,...,letter.
+#include <filesystem>
+#include <system_error>
+
 #include "offline/tasks/corpus.hpp"
 #include "offline/tasks/raw_files.hpp"
 #include "offline/tasks/words.hpp"
-
-#include <filesystem>
-#include <system_error>
 
 namespace elms::inline v0::offline::tasks {
 namespace {
@@ -59,7 +59,8 @@ Status add_question(const Row& row, const std::string& where, Corpus& corpus) {
     const std::string letter = lower_case(one_line(row.back()));
     const std::size_t option = letter.size() == 1 ? static_cast<std::size_t>(letter[0] - 'a') : row.size();
     if (option >= row.size() - 2) {
-      return detail::malformed(where, ": expected the letter of one of ", row.size() - 2, " options, found \"", letter, "\"");
+      return detail::malformed(where, ": expected the letter of one of ", row.size() - 2,
+                               " options, found \"", letter, "\"");
     }
     function = row[1 + option];
   }
@@ -92,7 +93,8 @@ Result<std::string> find_functions(const std::vector<RawFile>& files) {
       if (fs::is_regular_file(candidate, failure)) return candidate.string();
     }
   }
-  return detail::error(StatusCode::kNotFound, files.front().path, ": no functions.txt is given, beside it or above it");
+  return detail::error(StatusCode::kNotFound, files.front().path,
+                       ": no functions.txt is given, beside it or above it");
 }
 
 }  // namespace
@@ -105,7 +107,8 @@ Result<Corpus> read_octopus(const Paths& inputs) {
   ELMS_ASSIGN_OR_RETURN(const std::string functions, read_utf8(functions_path));
   corpus.functions = parse_functions(functions);
   if (corpus.functions.size() < 2) {
-    return detail::malformed(functions_path, ": expected functions as \"def name(...):\" with docstrings, found ",
+    return detail::malformed(functions_path,
+                             ": expected functions as \"def name(...):\" with docstrings, found ",
                              corpus.functions.size());
   }
   for (const RawFile& file : files) {

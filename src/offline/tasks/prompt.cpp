@@ -1,5 +1,5 @@
-// Prompts: a header, the listed functions, solved examples, the request. What varies is drawn from the seed and the
-// request's own text, so that one item does not depend on which others are made.
+// Prompts: a header, the listed functions, solved examples, the request. What varies is drawn from the seed
+// and the request's own text, so that one item does not depend on which others are made.
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -33,14 +33,16 @@ constexpr std::string_view kHeaders[] = {
 
 /// Names that say nothing are two of these.
 constexpr std::string_view kAliasWords[] = {
-    "amber", "anchor", "apple",  "arrow",  "bamboo", "basin",  "beacon", "birch",  "bison",  "blue",   "brick",  "bridge",
-    "cactus", "candle", "canyon", "cedar", "cherry", "cliff",  "clover", "coral",  "copper", "cotton", "crane",  "daisy",
-    "delta", "dune",   "ember",  "falcon", "fern",   "flint",  "fox",    "garnet", "ginger", "glacier", "gold",  "granite",
-    "green", "harbor", "hazel",  "heron",  "ivory",  "jade",   "juniper", "kite",  "lagoon", "lark",   "lemon",  "lily",
-    "linen", "lotus",  "maple",  "marble", "meadow", "mint",   "moss",   "nickel", "oak",    "olive",  "onyx",   "opal",
-    "orchid", "otter", "owl",    "pearl",  "pebble", "pepper", "pine",   "plum",   "prairie", "quartz", "raven", "reed",
-    "river", "robin",  "rose",   "ruby",   "saddle", "sage",   "salmon", "sand",   "silver", "slate",  "spruce", "stone",
-    "sunset", "swan",  "thistle", "tiger", "topaz",  "tulip",  "velvet", "violet", "walnut", "willow", "wolf",   "zinc",
+    "amber",  "anchor", "apple",   "arrow",   "bamboo", "basin",   "beacon",  "birch",  "bison",   "blue",
+    "brick",  "bridge", "cactus",  "candle",  "canyon", "cedar",   "cherry",  "cliff",  "clover",  "coral",
+    "copper", "cotton", "crane",   "daisy",   "delta",  "dune",    "ember",   "falcon", "fern",    "flint",
+    "fox",    "garnet", "ginger",  "glacier", "gold",   "granite", "green",   "harbor", "hazel",   "heron",
+    "ivory",  "jade",   "juniper", "kite",    "lagoon", "lark",    "lemon",   "lily",   "linen",   "lotus",
+    "maple",  "marble", "meadow",  "mint",    "moss",   "nickel",  "oak",     "olive",  "onyx",    "opal",
+    "orchid", "otter",  "owl",     "pearl",   "pebble", "pepper",  "pine",    "plum",   "prairie", "quartz",
+    "raven",  "reed",   "river",   "robin",   "rose",   "ruby",    "saddle",  "sage",   "salmon",  "sand",
+    "silver", "slate",  "spruce",  "stone",   "sunset", "swan",    "thistle", "tiger",  "topaz",   "tulip",
+    "velvet", "violet", "walnut",  "willow",  "wolf",   "zinc",
 };
 
 template <typename T>
@@ -50,7 +52,8 @@ void shuffle(std::vector<T>& values, Xoshiro256& random) {
 
 std::int32_t draw(CountRange range, Xoshiro256& random) {
   if (range.max <= range.min) return range.min;
-  return range.min + static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(range.max - range.min) + 1));
+  return range.min +
+         static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(range.max - range.min) + 1));
 }
 
 /// What the split is decided by: the same words however the annotator wrote them.
@@ -93,8 +96,9 @@ class PromptBuilder {
     Xoshiro256 random(stable_hash(concat(options_.seed, ":", function.name, ":", request.text)));
     std::vector<std::size_t> listed = choose_functions(request, random);
     if (listed.size() < static_cast<std::size_t>(list_size_.min)) {
-      return detail::invalid_argument("tasks: ", list_size_.min, " functions in a prompt: only ", listed.size(),
-                                      " of ", to_string(corpus_.source), " can be listed together");
+      return detail::invalid_argument("tasks: ", list_size_.min, " functions in a prompt: only ",
+                                      listed.size(), " of ", to_string(corpus_.source),
+                                      " can be listed together");
     }
     TaskItem item;
     item.task = to_string(corpus_.source);
@@ -109,7 +113,8 @@ class PromptBuilder {
       add_calls(function, request, random, item);
     } else {
       for (const std::size_t f : listed) item.choices.push_back(" " + names.at(f));
-      item.answer = static_cast<std::size_t>(std::find(listed.begin(), listed.end(), request.function) - listed.begin());
+      item.answer = static_cast<std::size_t>(std::find(listed.begin(), listed.end(), request.function) -
+                                             listed.begin());
     }
     return item;
   }
@@ -172,8 +177,10 @@ class PromptBuilder {
     shuffle(pool, random);
     const std::string& domain = corpus_.functions[request.function].domain;
     const bool is_sgd = corpus_.source == TaskSource::kSgd;
-    const auto own = std::count_if(pool.begin(), pool.end(), [&](std::size_t f) { return !corpus_.functions[f].listed_only; });
-    // A data set that fits into the list is listed whole; of a larger one up to half the rest is of the same domain.
+    const auto own = std::count_if(pool.begin(), pool.end(),
+                                   [&](std::size_t f) { return !corpus_.functions[f].listed_only; });
+    // A data set that fits into the list is listed whole; of a larger one up to half the rest is of the same
+    // domain.
     const bool fits = !is_sgd && static_cast<std::size_t>(own) <= n;
     const std::size_t n_hard = fits ? n : listed.size() + random.below((n - listed.size()) / 2 + 1);
     for (const std::size_t f : pool) {
@@ -181,7 +188,8 @@ class PromptBuilder {
       const bool hard = fits ? !function.listed_only : function.domain == domain && !is_sgd;
       if (listed.size() < n_hard && hard) add(f);
     }
-    // Services of one domain offer the same under several names: without the dialogue's own, none would be wrong.
+    // Services of one domain offer the same under several names: without the dialogue's own, none would be
+    // wrong.
     for (const std::size_t f : pool) {
       if (!is_sgd || corpus_.functions[f].domain != domain) add(f);
     }
@@ -195,11 +203,13 @@ class PromptBuilder {
     prompt += names.at(f);
     if (options_.arguments) {
       prompt += '(';
-      for (std::size_t i = 0; i < function.parameters.size(); ++i) prompt += (i > 0 ? ", " : "") + function.parameters[i];
+      for (std::size_t i = 0; i < function.parameters.size(); ++i)
+        prompt += (i > 0 ? ", " : "") + function.parameters[i];
       prompt += ')';
     }
     if (!examples_[f].empty() && chance(options_.by_example, random)) {
-      const std::string& example = shown_text(corpus_.requests[examples_[f][random.below(examples_[f].size())]]);
+      const std::string& example =
+          shown_text(corpus_.requests[examples_[f][random.below(examples_[f].size())]]);
       if (plain_words(example) != plain_words(shown_text(request))) {
         prompt += concat(": ", example, "\n");
         return;
@@ -209,8 +219,8 @@ class PromptBuilder {
     prompt += concat(": ", description, "\n");
   }
 
-  void append_examples(const Request& request, std::vector<std::size_t> functions, const Names& names, Xoshiro256& random,
-                       TaskItem& item) const {
+  void append_examples(const Request& request, std::vector<std::size_t> functions, const Names& names,
+                       Xoshiro256& random, TaskItem& item) const {
     const auto n = static_cast<std::size_t>(std::max(0, draw(options_.few_shot, random)));
     std::erase_if(functions, [&](std::size_t f) { return examples_[f].empty(); });
     shuffle(functions, random);
@@ -223,7 +233,8 @@ class PromptBuilder {
       if (std::find(taken.begin(), taken.end(), words) != taken.end()) continue;
       taken.push_back(std::move(words));
       const std::string& name = names.at(example.function);
-      item.prompt += concat("Request: ", shown_text(example), "\n", options_.arguments ? "Call:" : "Function:");
+      item.prompt +=
+          concat("Request: ", shown_text(example), "\n", options_.arguments ? "Call:" : "Function:");
       const std::size_t begin = item.prompt.size();
       item.prompt += concat(" ", options_.arguments ? call_text(name, example.arguments) : name);
       item.solved.emplace_back(begin, item.prompt.size());
@@ -232,11 +243,13 @@ class PromptBuilder {
     }
   }
 
-  static void add_calls(const Function& function, const Request& request, Xoshiro256& random, TaskItem& item) {
+  static void add_calls(const Function& function, const Request& request, Xoshiro256& random,
+                        TaskItem& item) {
     std::vector<std::string> calls = corrupted_calls(function, request, kWrongCalls, random);
     if (calls.size() < kWrongCalls) return;
     item.answer = random.below(calls.size() + 1);
-    calls.insert(calls.begin() + static_cast<std::ptrdiff_t>(item.answer), call_text(function.name, request.arguments));
+    calls.insert(calls.begin() + static_cast<std::ptrdiff_t>(item.answer),
+                 call_text(function.name, request.arguments));
     for (const std::string& call : calls) item.choices.push_back(" " + call);
   }
 

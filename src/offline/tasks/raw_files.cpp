@@ -28,14 +28,16 @@ bool has_extension(const fs::path& path, const std::vector<std::string_view>& ex
   return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
 }
 
-Status add_folder(const fs::path& folder, const std::vector<std::string_view>& extensions, std::vector<RawFile>& files) {
+Status add_folder(const fs::path& folder, const std::vector<std::string_view>& extensions,
+                  std::vector<RawFile>& files) {
   std::error_code failure;
   std::vector<fs::path> found;
   fs::recursive_directory_iterator entry(folder, failure);
   for (const fs::recursive_directory_iterator end; !failure && entry != end; entry.increment(failure)) {
     if (entry.depth() >= kMaxFolderDepth) entry.disable_recursion_pending();
     std::error_code unreadable;
-    if (entry->is_regular_file(unreadable) && has_extension(entry->path(), extensions)) found.push_back(entry->path());
+    if (entry->is_regular_file(unreadable) && has_extension(entry->path(), extensions))
+      found.push_back(entry->path());
   }
   if (failure) return error(StatusCode::kIoError, folder.string(), ": ", failure.message());
   std::sort(found.begin(), found.end());
@@ -48,7 +50,10 @@ std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return 1;
-  const std::size_t n = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+  const std::size_t n = lead >= 0xC2 && lead < 0xE0   ? 2
+                        : lead >= 0xE0 && lead < 0xF0 ? 3
+                        : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                      : 0;
   if (n == 0 || text.size() < n) return 0;
   for (std::size_t i = 1; i < n; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -86,12 +91,14 @@ Result<std::vector<RawFile>> list_files(const std::vector<std::string>& inputs,
   for (const std::string& input : inputs) {
     std::error_code failure;
     const fs::file_status status = fs::status(input, failure);
-    if (status.type() == fs::file_type::not_found) return error(StatusCode::kNotFound, input, ": no such file or folder");
+    if (status.type() == fs::file_type::not_found)
+      return error(StatusCode::kNotFound, input, ": no such file or folder");
     if (fs::is_directory(status)) {
       const std::size_t before = files.size();
       ELMS_RETURN_IF_ERROR(add_folder(input, extensions, files));
       if (files.size() == before) {
-        return error(StatusCode::kNotFound, input, ": the folder holds no file that ends in ", extensions.front());
+        return error(StatusCode::kNotFound, input, ": the folder holds no file that ends in ",
+                     extensions.front());
       }
     } else {
       files.push_back(raw_file(input, true));
@@ -103,7 +110,8 @@ Result<std::vector<RawFile>> list_files(const std::vector<std::string>& inputs,
 Result<std::string> read_utf8(const std::string& path) {
   ELMS_ASSIGN_OR_RETURN(const detail::FileMapping file, detail::FileMapping::open(path));
   const std::span<const std::uint8_t> bytes = file.bytes();
-  if (bytes.size() > kMaxBytes) return malformed(path, ": expected at most ", kMaxBytes, " bytes, found ", bytes.size());
+  if (bytes.size() > kMaxBytes)
+    return malformed(path, ": expected at most ", kMaxBytes, " bytes, found ", bytes.size());
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   return repaired(text);
@@ -138,7 +146,8 @@ Result<std::vector<Row>> parse_table(std::string_view text, char separator, std:
       if (i < text.size() && text[i] == '"') {
         const std::size_t opened = line;
         for (++i;; ++i) {
-          if (i >= text.size()) return malformed(file, ":", opened, ": the quote that begins here never ends");
+          if (i >= text.size())
+            return malformed(file, ":", opened, ": the quote that begins here never ends");
           if (text[i] == '\n') ++line;
           if (text[i] != '"') {
             field += text[i];

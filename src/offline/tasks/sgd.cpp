@@ -1,5 +1,5 @@
-// Schema-Guided Dialogue: schema.json lists services with intents; dialogues_*.json hold dialogues. The request of an item
-// is the user's turn where an intent starts.
+// Schema-Guided Dialogue: schema.json lists services with intents; dialogues_*.json hold dialogues. The
+// request of an item is the user's turn where an intent starts.
 #include <algorithm>
 #include <map>
 
@@ -13,10 +13,12 @@ namespace {
 using nlohmann::json;
 
 /// "Hotels_2" -> "hotels": services of one domain say the same in other words.
-std::string domain_of(std::string_view service) { return snake_case(service.substr(0, service.rfind('_'))); }
+std::string domain_of(std::string_view service) {
+  return snake_case(service.substr(0, service.rfind('_')));
+}
 
-/// Not the plain name of the data set: of the salts that hold out about 1 in 7 domains, this one holds out some that
-/// dialogues ask for (flights, music, rental cars, messaging).
+/// Not the plain name of the data set: of the salts that hold out about 1 in 7 domains, this one holds out
+/// some that dialogues ask for (flights, music, rental cars, messaging).
 constexpr std::string_view kHeldOutSalt = "sgd 17";
 
 class SgdReader {
@@ -34,7 +36,8 @@ class SgdReader {
   }
 
   bool add_dialogues(const json& document) {
-    if (!document.is_array() || document.empty() || !value_at(document.front(), "turns").is_array()) return false;
+    if (!document.is_array() || document.empty() || !value_at(document.front(), "turns").is_array())
+      return false;
     for (const json& dialogue : document) add_dialogue(dialogue);
     return true;
   }
@@ -56,7 +59,8 @@ class SgdReader {
       std::string description = one_line(text_at(intent, "description"));
       if (description.empty()) description = in_words(function.name);
       std::string words = in_words(domain);
-      function.descriptions = {description, detail::concat(words, ": ", lower_case(description.substr(0, 1)), description.substr(1))};
+      function.descriptions = {description, detail::concat(words, ": ", lower_case(description.substr(0, 1)),
+                                                           description.substr(1))};
       add_parameters(intent, function);
       function.held_out = held_out_name(kHeldOutSalt, domain);
       functions.push_back(corpus_.functions.size());
@@ -87,7 +91,8 @@ class SgdReader {
   }
 
   /// At most one request: of the first frame whose intent changes in words of the user's own.
-  void add_turn(const json& turn, const std::vector<std::size_t>& companions, std::map<std::string, std::string>& active) {
+  void add_turn(const json& turn, const std::vector<std::size_t>& companions,
+                std::map<std::string, std::string>& active) {
     bool added = false;
     for (const json& frame : value_at(turn, "frames")) {
       const std::string service = text_at(frame, "service");
@@ -146,7 +151,8 @@ class SgdReader {
         break;
       }
     }
-    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
     for (auto& [at, argument] : found) request.arguments.push_back(std::move(argument));
   }
 
@@ -154,7 +160,9 @@ class SgdReader {
   std::map<std::string, std::vector<std::size_t>> services_;  ///< functions of each
 };
 
-bool is_schema(const RawFile& file) { return file.name.find("schema") != std::string::npos; }
+bool is_schema(const RawFile& file) {
+  return file.name.find("schema") != std::string::npos;
+}
 
 /// Schemas beside the files that were named, where none was named.
 std::vector<std::string> schemas_for(const std::vector<RawFile>& files) {
@@ -164,7 +172,8 @@ std::vector<std::string> schemas_for(const std::vector<RawFile>& files) {
   }
   if (!paths.empty()) return paths;
   for (const RawFile& file : files) {
-    const std::string path = file.folder.empty() ? std::string("schema.json") : detail::concat(file.folder, "/schema.json");
+    const std::string path =
+        file.folder.empty() ? std::string("schema.json") : detail::concat(file.folder, "/schema.json");
     if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
   }
   return paths;

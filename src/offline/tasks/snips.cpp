@@ -38,7 +38,8 @@ Result<Corpus> read_snips(const Paths& inputs) {
     ELMS_ASSIGN_OR_RETURN(const json document, read_json(file.path));
     if (!is_snips(document)) {
       if (!file.asked_for) continue;
-      return detail::malformed(file.path, ": expected {\"Intent\": [{\"data\": [{\"text\": ...}]}]} as SNIPS has it");
+      return detail::malformed(file.path,
+                               ": expected {\"Intent\": [{\"data\": [{\"text\": ...}]}]} as SNIPS has it");
     }
     for (const auto& [intent, queries] : document.items()) {
       const std::size_t function = corpus.find_or_add(intent);

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "elms/offline/tasks.hpp"
 #include "elms/detail/error.hpp"
+#include "elms/offline/tasks.hpp"
 #include "io/json_file.hpp"
 #include "io/output_file.hpp"
 #include "offline/tasks/raw_files.hpp"
@@ -15,12 +15,13 @@ using detail::malformed;
 using nlohmann::json;
 
 std::string line_of(const TaskItem& item) {
-  nlohmann::ordered_json line = {{"task", item.task},
-                                 {"prompt", item.prompt},
-                                 {"choices", item.choices},
-                                 {"answer", item.answer},
-                                 {"completion", item.answer < item.choices.size() ? item.choices[item.answer] : ""},
-                                 {"function", item.function}};
+  nlohmann::ordered_json line = {
+      {"task", item.task},
+      {"prompt", item.prompt},
+      {"choices", item.choices},
+      {"answer", item.answer},
+      {"completion", item.answer < item.choices.size() ? item.choices[item.answer] : ""},
+      {"function", item.function}};
   if (item.seen.has_value()) line["seen"] = *item.seen;
   if (!item.solved.empty()) line["solved"] = item.solved;
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
@@ -28,7 +29,8 @@ std::string line_of(const TaskItem& item) {
 
 Status read_choices(const json& line, const std::string& where, TaskItem& item) {
   const json& choices = tasks::value_at(line, "choices");
-  if (!choices.is_array() || choices.size() < 2) return malformed(where, ": \"choices\" is no list of two or more texts");
+  if (!choices.is_array() || choices.size() < 2)
+    return malformed(where, ": \"choices\" is no list of two or more texts");
   for (const json& choice : choices) {
     const auto* text = choice.get_ptr<const json::string_t*>();
     if (text == nullptr || text->empty()) return malformed(where, ": a choice is no text");
@@ -48,13 +50,15 @@ Status read_answer(const json& line, const std::string& where, TaskItem& item) {
     }
   }
   if (item.answer < item.choices.size()) return {};
-  return malformed(where, ": \"answer\" is neither an index below ", item.choices.size(), " nor one of the choices");
+  return malformed(where, ": \"answer\" is neither an index below ", item.choices.size(),
+                   " nor one of the choices");
 }
 
 Result<TaskItem> read_item(std::string_view text, const std::string& where) {
   ELMS_ASSIGN_OR_RETURN(const json line, detail::parse_json(text, where));
   const auto* prompt = tasks::value_at(line, "prompt").get_ptr<const json::string_t*>();
-  if (prompt == nullptr || prompt->empty()) return malformed(where, ": \"prompt\" is missing, empty or no text");
+  if (prompt == nullptr || prompt->empty())
+    return malformed(where, ": \"prompt\" is missing, empty or no text");
   TaskItem item;
   item.prompt = *prompt;
   item.task = tasks::text_at(line, "task");
@@ -89,7 +93,8 @@ Result<std::vector<TaskItem>> read_tasks(const std::string& path) {
     ELMS_ASSIGN_OR_RETURN(TaskItem item, read_item(line, detail::concat(path, ":", number)));
     items.push_back(std::move(item));
   }
-  if (items.empty()) return malformed(path, ": expected JSON lines with \"prompt\", \"choices\" and \"answer\", found none");
+  if (items.empty())
+    return malformed(path, ": expected JSON lines with \"prompt\", \"choices\" and \"answer\", found none");
   return items;
 }
 

@@ -6,11 +6,21 @@
 namespace elms::inline v0::offline::tasks {
 namespace {
 
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-char lowered(char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+char lowered(char c) {
+  return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 }  // namespace
 
@@ -22,7 +32,8 @@ std::string snake_case(std::string_view name) {
       if (!out.empty() && out.back() != '_') out += '_';
       continue;
     }
-    // A capital begins a word after a small letter or digit, and at the end of an abbreviation: "HTTPPort", "PlayTV".
+    // A capital begins a word after a small letter or digit, and at the end of an abbreviation: "HTTPPort",
+    // "PlayTV".
     const bool after_small = i > 0 && (is_lower(name[i - 1]) || is_digit(name[i - 1]));
     const bool before_small = i > 0 && i + 1 < name.size() && is_upper(name[i - 1]) && is_lower(name[i + 1]);
     if (is_upper(c) && (after_small || before_small) && !out.empty() && out.back() != '_') out += '_';
@@ -90,7 +101,9 @@ std::uint64_t stable_hash(std::string_view text) noexcept {
   return detail::splitmix64(hash);
 }
 
-bool in_validation_split(std::string_view text) { return stable_hash(detail::concat("split:", plain_words(text))) % 20 == 0; }
+bool in_validation_split(std::string_view text) {
+  return stable_hash(detail::concat("split:", plain_words(text))) % 20 == 0;
+}
 
 bool held_out_name(std::string_view data_set, std::string_view name) {
   return stable_hash(detail::concat("held out:", data_set, ":", name)) % 7 == 0;

@@ -68,7 +68,8 @@ Result<AdamW> AdamW::create(std::size_t n, const AdamWOptions& options) {
 }
 
 void AdamW::add_blocks(std::size_t begin, std::size_t end, bool decays) {
-  for (; begin < end; begin += kBlockElems) blocks_.push_back({begin, std::min(end, begin + kBlockElems), decays});
+  for (; begin < end; begin += kBlockElems)
+    blocks_.push_back({begin, std::min(end, begin + kBlockElems), decays});
 }
 
 Status AdamW::take_moments(std::size_t n) {

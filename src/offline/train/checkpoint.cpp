@@ -83,12 +83,15 @@ Status read_tensor(const GgufFile& file, const RunTensor& tensor) {
   if (stored == nullptr)
     return detail::invalid_argument(file.name(), ": a run of another model: it has no ", tensor.name);
   if (stored->type != DType::kF32 || stored->cols() != tensor.cols || stored->rows() != tensor.rows) {
-    return detail::invalid_argument(file.name(), ": a run of another model: ", tensor.name, ": expected F32 [", tensor.rows,
-                                    ", ", tensor.cols, "], found ", detail::dtype_info(stored->type).name, " [",
-                                    stored->rows(), ", ", stored->cols(), "]");
+    return detail::invalid_argument(file.name(), ": a run of another model: ", tensor.name,
+                                    ": expected F32 [", tensor.rows, ", ", tensor.cols, "], found ",
+                                    detail::dtype_info(stored->type).name, " [", stored->rows(), ", ",
+                                    stored->cols(), "]");
   }
   std::memcpy(tensor.values.data(), stored->data.data(), tensor.values.size_bytes());
-  if (std::all_of(tensor.values.begin(), tensor.values.end(), [](float value) { return std::isfinite(value); })) return {};
+  if (std::all_of(tensor.values.begin(), tensor.values.end(),
+                  [](float value) { return std::isfinite(value); }))
+    return {};
   return malformed(file.name(), ": ", tensor.name, ": a value is not finite");
 }
 
@@ -97,7 +100,8 @@ Status read_tensor(const GgufFile& file, const RunTensor& tensor) {
 void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
                  std::vector<RunTensor>& tensors) {
   for (const ParameterTensor& tensor : layout.tensors()) {
-    tensors.push_back({concat(prefix, tensor.name), tensor.rows, tensor.cols, values.subspan(tensor.offset, tensor.size())});
+    tensors.push_back({concat(prefix, tensor.name), tensor.rows, tensor.cols,
+                       values.subspan(tensor.offset, tensor.size())});
   }
 }
 
@@ -114,7 +118,8 @@ Status write_checkpoint(const std::string& path, const Recipe& recipe, const Run
   return writer.finish();
 }
 
-Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe, std::span<const RunTensor> tensors) {
+Result<RunState> read_checkpoint(const std::string& path, const Recipe& recipe,
+                                 std::span<const RunTensor> tensors) {
   ELMS_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
   const Result<std::string_view> format = file.string("elms.train.format");
   if (!format.has_value() || *format != kFormat)

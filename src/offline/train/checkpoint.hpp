@@ -1,4 +1,5 @@
-// A run of training or recovery on disk: a GGUF file of parameters, moments and what is needed to go on exactly.
+// A run of training or recovery on disk: a GGUF file of parameters, moments and what is needed to go on
+// exactly.
 #pragma once
 
 #include <cstdint>

@@ -41,7 +41,7 @@ enum class LearntText : std::uint8_t {
 struct DataSource {
   std::string path;
   double weight = 1.0;  ///< its share of the rows that are drawn, in proportion to those of the others
-  LearntText learnt = LearntText::kCompletion;                ///< of examples
+  LearntText learnt = LearntText::kCompletion;       ///< of examples
   DocumentSplit split = DocumentSplit::kBlankLines;  ///< of text files
   std::string separator;                             ///< for kSeparator
 };

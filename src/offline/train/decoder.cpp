@@ -89,9 +89,11 @@ Status TrainDecoder<T>::take_activations(const ModelConfig& config, const LayerS
 }
 
 template <typename T>
-Result<TrainDecoder<T>> TrainDecoder<T>::create(const ModelConfig& config, BatchShape shape, ActivationMemory memory) {
+Result<TrainDecoder<T>> TrainDecoder<T>::create(const ModelConfig& config, BatchShape shape,
+                                                ActivationMemory memory) {
   if (shape.n_sequences == 0 || shape.length == 0) {
-    return detail::invalid_argument("training: a batch of ", shape.n_sequences, " sequences of ", shape.length, " tokens");
+    return detail::invalid_argument("training: a batch of ", shape.n_sequences, " sequences of ",
+                                    shape.length, " tokens");
   }
   TrainDecoder decoder;
   decoder.shape_ = shape;
@@ -105,7 +107,8 @@ Result<TrainDecoder<T>> TrainDecoder<T>::create(const ModelConfig& config, Batch
     const LayerShape layer = memory == ActivationMemory::kKeepAll ? config.layers[i] : largest_layer(config);
     ELMS_RETURN_IF_ERROR(decoder.take_activations(config, layer, decoder.activations_[i]));
   }
-  ELMS_RETURN_IF_ERROR(decoder.take(decoder.rope_, shape.length * static_cast<std::size_t>(config.rope.n_rot)));
+  ELMS_RETURN_IF_ERROR(
+      decoder.take(decoder.rope_, shape.length * static_cast<std::size_t>(config.rope.n_rot)));
   rope_table<T>(config.rope, shape.length, decoder.rope_.data());
   ELMS_RETURN_IF_ERROR(decoder.take(decoder.normed_, n * s.d));
   ELMS_RETURN_IF_ERROR(decoder.take(decoder.inv_rms_, n));
@@ -118,42 +121,47 @@ Result<TrainDecoder<T>> TrainDecoder<T>::create(const ModelConfig& config, Batch
   ELMS_RETURN_IF_ERROR(decoder.take(decoder.d_attended_, n * s.q));
   ELMS_RETURN_IF_ERROR(decoder.take(decoder.d_gate_, n * s.ff));
   ELMS_RETURN_IF_ERROR(decoder.take(decoder.d_up_, n * s.ff));
-  ELMS_RETURN_IF_ERROR(decoder.take(decoder.scratch_, decoder.attention_shape(config, largest_layer(config)).scratch_elems()));
+  ELMS_RETURN_IF_ERROR(
+      decoder.take(decoder.scratch_, decoder.attention_shape(config, largest_layer(config)).scratch_elems()));
   ELMS_ASSIGN_OR_RETURN(decoder.row_loss_, detail::Buffer<double>::uninitialized(n));
   return decoder;
 }
 
 template <typename T>
-AttentionShape TrainDecoder<T>::attention_shape(const ModelConfig& config, const LayerShape& layer) const noexcept {
+AttentionShape TrainDecoder<T>::attention_shape(const ModelConfig& config,
+                                                const LayerShape& layer) const noexcept {
   const LayerSizes s(config, layer);
   return {shape_.n_sequences, shape_.length, s.q_heads, s.kv_heads, s.head_dim};
 }
 
 template <typename T>
-void TrainDecoder<T>::head_norms_and_rope(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a) noexcept {
+void TrainDecoder<T>::head_norms_and_rope(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                          Activations& a) noexcept {
   const LayerSizes s(config, layer.shape);
   const std::size_t n = shape_.n_tokens();
   const T epsilon = static_cast<T>(config.rms_epsilon);
   if (config.qk_norm) {
-    rms_norm_forward<T>(pool, n * s.q_heads, s.head_dim, epsilon, a.raw_q.data(), layer.param(layer.at->q_norm), a.q.data(),
-                        a.inv_rms_q.data());
-    rms_norm_forward<T>(pool, n * s.kv_heads, s.head_dim, epsilon, a.raw_k.data(), layer.param(layer.at->k_norm), a.k.data(),
-                        a.inv_rms_k.data());
+    rms_norm_forward<T>(pool, n * s.q_heads, s.head_dim, epsilon, a.raw_q.data(),
+                        layer.param(layer.at->q_norm), a.q.data(), a.inv_rms_q.data());
+    rms_norm_forward<T>(pool, n * s.kv_heads, s.head_dim, epsilon, a.raw_k.data(),
+                        layer.param(layer.at->k_norm), a.k.data(), a.inv_rms_k.data());
   }
-  rope_forward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, rope_.data(), a.q.data());
-  rope_forward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.kv_heads, s.head_dim, rope_.data(), a.k.data());
+  rope_forward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, rope_.data(),
+                  a.q.data());
+  rope_forward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.kv_heads, s.head_dim, rope_.data(),
+                  a.k.data());
 }
 
 template <typename T>
-void TrainDecoder<T>::layer_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
-                                    Activations& a, T* y) noexcept {
+void TrainDecoder<T>::layer_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                    const T* x, Activations& a, T* y) noexcept {
   attention_part_forward(pool, config, layer, x, a);
   ffn_part_forward(pool, config, layer, a, y);
 }
 
 template <typename T>
-void TrainDecoder<T>::attention_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
-                                             Activations& a) noexcept {
+void TrainDecoder<T>::attention_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                             const T* x, Activations& a) noexcept {
   const LayerSizes s(config, layer.shape);
   const std::size_t n = shape_.n_tokens();
   const T epsilon = static_cast<T>(config.rms_epsilon);
@@ -165,44 +173,49 @@ void TrainDecoder<T>::attention_part_forward(ThreadPool& pool, const ModelConfig
   linear_forward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wk), layer.param(at.bk), k);
   linear_forward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wv), layer.param(at.bv), a.v.data());
   head_norms_and_rope(pool, config, layer, a);
-  attention_forward<T>(pool, attention_shape(config, layer.shape), a.q.data(), a.k.data(), a.v.data(), a.attended.data(),
-                       scratch_.data());
-  linear_onto_residual<T>(pool, n, s.q, s.d, a.attended.data(), layer.param(at.wo), layer.param(at.bo), x, a.middle.data());
+  attention_forward<T>(pool, attention_shape(config, layer.shape), a.q.data(), a.k.data(), a.v.data(),
+                       a.attended.data(), scratch_.data());
+  linear_onto_residual<T>(pool, n, s.q, s.d, a.attended.data(), layer.param(at.wo), layer.param(at.bo), x,
+                          a.middle.data());
 }
 
 template <typename T>
-void TrainDecoder<T>::ffn_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a,
-                                       T* y) noexcept {
+void TrainDecoder<T>::ffn_part_forward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                       Activations& a, T* y) noexcept {
   const LayerSizes s(config, layer.shape);
   const std::size_t n = shape_.n_tokens();
   const T epsilon = static_cast<T>(config.rms_epsilon);
   const LayerOffsets& at = *layer.at;
-  rms_norm_forward<T>(pool, n, s.d, epsilon, a.middle.data(), layer.param(at.ffn_norm), a.middle_normed.data(),
-                      a.middle_inv_rms.data());
+  rms_norm_forward<T>(pool, n, s.d, epsilon, a.middle.data(), layer.param(at.ffn_norm),
+                      a.middle_normed.data(), a.middle_inv_rms.data());
   linear_forward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.gate), nullptr, a.gate.data());
   linear_forward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.up), nullptr, a.up.data());
   swiglu_forward<T>(pool, n * s.ff, a.gate.data(), a.up.data(), a.activated.data());
-  linear_onto_residual<T>(pool, n, s.ff, s.d, a.activated.data(), layer.param(at.down), layer.param(at.down_bias),
-                          a.middle.data(), y);
+  linear_onto_residual<T>(pool, n, s.ff, s.d, a.activated.data(), layer.param(at.down),
+                          layer.param(at.down_bias), a.middle.data(), y);
 }
 
 template <typename T>
 void TrainDecoder<T>::embed(ThreadPool& pool, const ParameterLayout& layout, const T* params,
                             std::span<const TokenId> tokens) noexcept {
-  embedding_forward<T>(pool, tokens, static_cast<std::size_t>(layout.config().d_model), params + layout.embedding(),
-                       inputs_[0].data());
+  embedding_forward<T>(pool, tokens, static_cast<std::size_t>(layout.config().d_model),
+                       params + layout.embedding(), inputs_[0].data());
 }
 
 template <typename T>
-void TrainDecoder<T>::attention_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept {
+void TrainDecoder<T>::attention_block(ThreadPool& pool, const ParameterLayout& layout, const T* params,
+                                      std::size_t i) noexcept {
   Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
-  attention_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params}, inputs_[i].data(), a);
+  attention_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params},
+                         inputs_[i].data(), a);
 }
 
 template <typename T>
-void TrainDecoder<T>::ffn_block(ThreadPool& pool, const ParameterLayout& layout, const T* params, std::size_t i) noexcept {
+void TrainDecoder<T>::ffn_block(ThreadPool& pool, const ParameterLayout& layout, const T* params,
+                                std::size_t i) noexcept {
   Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
-  ffn_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params}, a, inputs_[i + 1].data());
+  ffn_part_forward(pool, layout.config(), {&layout.layer(i), layout.config().layers[i], params}, a,
+                   inputs_[i + 1].data());
 }
 
 template <typename T>
@@ -213,71 +226,77 @@ void TrainDecoder<T>::forward(ThreadPool& pool, const ParameterLayout& layout, c
   embed(pool, layout, params, tokens);
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
-    layer_forward(pool, config, {&layout.layer(i), config.layers[i], params}, inputs_[i].data(), a, inputs_[i + 1].data());
+    layer_forward(pool, config, {&layout.layer(i), config.layers[i], params}, inputs_[i].data(), a,
+                  inputs_[i + 1].data());
   }
   rms_norm_forward<T>(pool, n, d, static_cast<T>(config.rms_epsilon), inputs_[config.layers.size()].data(),
                       params + layout.output_norm(), normed_.data(), inv_rms_.data());
-  linear_forward<T>(pool, n, d, static_cast<std::size_t>(config.n_vocab), normed_.data(), params + layout.head(), nullptr,
-                    logits_.data());
+  linear_forward<T>(pool, n, d, static_cast<std::size_t>(config.n_vocab), normed_.data(),
+                    params + layout.head(), nullptr, logits_.data());
 }
 
 template <typename T>
-void TrainDecoder<T>::ffn_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, Activations& a,
-                                   T* gradients, T* gates) noexcept {
+void TrainDecoder<T>::ffn_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                   Activations& a, T* gradients, T* gates) noexcept {
   const LayerSizes s(config, layer.shape);
   const std::size_t n = shape_.n_tokens();
   const LayerOffsets& at = *layer.at;
-  linear_backward<T>(pool, n, s.ff, s.d, a.activated.data(), layer.param(at.down), gradient_.data(), d_gate_.data(), false,
-                     gradients + at.down, offset_into(gradients, at.down_bias));
+  linear_backward<T>(pool, n, s.ff, s.d, a.activated.data(), layer.param(at.down), gradient_.data(),
+                     d_gate_.data(), false, gradients + at.down, offset_into(gradients, at.down_bias));
   if (gates != nullptr) {
-    unit_gradients<T>(pool, shape_.n_sequences, shape_.length, s.ff, 1, a.activated.data(), d_gate_.data(), gates);
-  }
-  swiglu_backward<T>(pool, n * s.ff, a.gate.data(), a.up.data(), d_gate_.data(), d_gate_.data(), d_up_.data());
-  linear_backward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.gate), d_gate_.data(), d_normed_.data(),
-                     false, gradients + at.gate, nullptr);
-  linear_backward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.up), d_up_.data(), d_normed_.data(), true,
-                     gradients + at.up, nullptr);
-  rms_norm_backward<T>(pool, n, s.d, a.middle.data(), layer.param(at.ffn_norm), a.middle_inv_rms.data(), d_normed_.data(),
-                       d_normed_.data(), gradients + at.ffn_norm);
-  add(pool, n * s.d, d_normed_.data(), gradient_.data());
-}
-
-template <typename T>
-void TrainDecoder<T>::attention_part_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
-                                              Activations& a, T* gradients, T* gates) noexcept {
-  const LayerSizes s(config, layer.shape);
-  const std::size_t n = shape_.n_tokens();
-  const LayerOffsets& at = *layer.at;
-  linear_backward<T>(pool, n, s.q, s.d, a.attended.data(), layer.param(at.wo), gradient_.data(), d_attended_.data(), false,
-                     gradients + at.wo, offset_into(gradients, at.bo));
-  if (gates != nullptr) {
-    unit_gradients<T>(pool, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, a.attended.data(), d_attended_.data(),
+    unit_gradients<T>(pool, shape_.n_sequences, shape_.length, s.ff, 1, a.activated.data(), d_gate_.data(),
                       gates);
   }
-  attention_backward<T>(pool, attention_shape(config, layer.shape), a.q.data(), a.k.data(), a.v.data(), d_attended_.data(),
-                        d_q_.data(), d_k_.data(), d_v_.data(), scratch_.data());
-  rope_backward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, rope_.data(), d_q_.data());
-  rope_backward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.kv_heads, s.head_dim, rope_.data(), d_k_.data());
-  if (config.qk_norm) {
-    rms_norm_backward<T>(pool, n * s.q_heads, s.head_dim, a.raw_q.data(), layer.param(at.q_norm), a.inv_rms_q.data(),
-                         d_q_.data(), d_q_.data(), gradients + at.q_norm);
-    rms_norm_backward<T>(pool, n * s.kv_heads, s.head_dim, a.raw_k.data(), layer.param(at.k_norm), a.inv_rms_k.data(),
-                         d_k_.data(), d_k_.data(), gradients + at.k_norm);
-  }
-  linear_backward<T>(pool, n, s.d, s.q, a.normed.data(), layer.param(at.wq), d_q_.data(), d_normed_.data(), false,
-                     gradients + at.wq, offset_into(gradients, at.bq));
-  linear_backward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wk), d_k_.data(), d_normed_.data(), true,
-                     gradients + at.wk, offset_into(gradients, at.bk));
-  linear_backward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wv), d_v_.data(), d_normed_.data(), true,
-                     gradients + at.wv, offset_into(gradients, at.bv));
-  rms_norm_backward<T>(pool, n, s.d, x, layer.param(at.attn_norm), a.inv_rms.data(), d_normed_.data(), d_normed_.data(),
-                       gradients + at.attn_norm);
+  swiglu_backward<T>(pool, n * s.ff, a.gate.data(), a.up.data(), d_gate_.data(), d_gate_.data(),
+                     d_up_.data());
+  linear_backward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.gate), d_gate_.data(),
+                     d_normed_.data(), false, gradients + at.gate, nullptr);
+  linear_backward<T>(pool, n, s.d, s.ff, a.middle_normed.data(), layer.param(at.up), d_up_.data(),
+                     d_normed_.data(), true, gradients + at.up, nullptr);
+  rms_norm_backward<T>(pool, n, s.d, a.middle.data(), layer.param(at.ffn_norm), a.middle_inv_rms.data(),
+                       d_normed_.data(), d_normed_.data(), gradients + at.ffn_norm);
   add(pool, n * s.d, d_normed_.data(), gradient_.data());
 }
 
 template <typename T>
-void TrainDecoder<T>::layer_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer, const T* x,
-                                     Activations& a, T* gradients, T* head_gates, T* ffn_gates) noexcept {
+void TrainDecoder<T>::attention_part_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                              const T* x, Activations& a, T* gradients, T* gates) noexcept {
+  const LayerSizes s(config, layer.shape);
+  const std::size_t n = shape_.n_tokens();
+  const LayerOffsets& at = *layer.at;
+  linear_backward<T>(pool, n, s.q, s.d, a.attended.data(), layer.param(at.wo), gradient_.data(),
+                     d_attended_.data(), false, gradients + at.wo, offset_into(gradients, at.bo));
+  if (gates != nullptr) {
+    unit_gradients<T>(pool, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, a.attended.data(),
+                      d_attended_.data(), gates);
+  }
+  attention_backward<T>(pool, attention_shape(config, layer.shape), a.q.data(), a.k.data(), a.v.data(),
+                        d_attended_.data(), d_q_.data(), d_k_.data(), d_v_.data(), scratch_.data());
+  rope_backward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.q_heads, s.head_dim, rope_.data(),
+                   d_q_.data());
+  rope_backward<T>(pool, config.rope, shape_.n_sequences, shape_.length, s.kv_heads, s.head_dim, rope_.data(),
+                   d_k_.data());
+  if (config.qk_norm) {
+    rms_norm_backward<T>(pool, n * s.q_heads, s.head_dim, a.raw_q.data(), layer.param(at.q_norm),
+                         a.inv_rms_q.data(), d_q_.data(), d_q_.data(), gradients + at.q_norm);
+    rms_norm_backward<T>(pool, n * s.kv_heads, s.head_dim, a.raw_k.data(), layer.param(at.k_norm),
+                         a.inv_rms_k.data(), d_k_.data(), d_k_.data(), gradients + at.k_norm);
+  }
+  linear_backward<T>(pool, n, s.d, s.q, a.normed.data(), layer.param(at.wq), d_q_.data(), d_normed_.data(),
+                     false, gradients + at.wq, offset_into(gradients, at.bq));
+  linear_backward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wk), d_k_.data(), d_normed_.data(),
+                     true, gradients + at.wk, offset_into(gradients, at.bk));
+  linear_backward<T>(pool, n, s.d, s.kv, a.normed.data(), layer.param(at.wv), d_v_.data(), d_normed_.data(),
+                     true, gradients + at.wv, offset_into(gradients, at.bv));
+  rms_norm_backward<T>(pool, n, s.d, x, layer.param(at.attn_norm), a.inv_rms.data(), d_normed_.data(),
+                       d_normed_.data(), gradients + at.attn_norm);
+  add(pool, n * s.d, d_normed_.data(), gradient_.data());
+}
+
+template <typename T>
+void TrainDecoder<T>::layer_backward(ThreadPool& pool, const ModelConfig& config, const Layer& layer,
+                                     const T* x, Activations& a, T* gradients, T* head_gates,
+                                     T* ffn_gates) noexcept {
   ffn_backward(pool, config, layer, a, gradients, ffn_gates);
   attention_part_backward(pool, config, layer, x, a, gradients, head_gates);
 }
@@ -286,13 +305,15 @@ template <typename T>
 void TrainDecoder<T>::backward(ThreadPool& pool, const ParameterLayout& layout, const T* params,
                                std::span<const TokenId> tokens, T* gradients, UnitGradients<T>* units) {
   const ModelConfig& config = layout.config();
-  const std::size_t n = shape_.n_tokens(), d = static_cast<std::size_t>(config.d_model), n_layers = config.layers.size();
+  const std::size_t n = shape_.n_tokens(), d = static_cast<std::size_t>(config.d_model),
+                    n_layers = config.layers.size();
   if (units != nullptr) {
     units->heads.resize(n_layers);
     units->ffn_units.resize(n_layers);
   }
-  linear_backward<T>(pool, n, d, static_cast<std::size_t>(config.n_vocab), normed_.data(), params + layout.head(),
-                     logits_.data(), gradient_.data(), false, gradients + layout.head(), nullptr);
+  linear_backward<T>(pool, n, d, static_cast<std::size_t>(config.n_vocab), normed_.data(),
+                     params + layout.head(), logits_.data(), gradient_.data(), false,
+                     gradients + layout.head(), nullptr);
   rms_norm_backward<T>(pool, n, d, inputs_[n_layers].data(), params + layout.output_norm(), inv_rms_.data(),
                        gradient_.data(), gradient_.data(), gradients + layout.output_norm());
   for (std::size_t i = n_layers; i-- > 0;) {

@@ -68,8 +68,8 @@ double sum_of(const double* row_loss, std::size_t n_rows) {
 
 /// The loss of every row times weight_of(row), and their sum.
 template <typename T, typename WeightOf>
-double sum_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, WeightOf&& weight_of, std::size_t n_vocab,
-                         const T* logits, T* d_logits, double* row_loss) {
+double sum_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, WeightOf&& weight_of,
+                         std::size_t n_vocab, const T* logits, T* d_logits, double* row_loss) {
   pool.parallel_for(targets.size(), [&](std::size_t r) {
     const T* row = logits + r * n_vocab;
     T* gradient = d_logits == nullptr ? nullptr : d_logits + r * n_vocab;
@@ -81,7 +81,8 @@ double sum_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, Wei
     const auto target = static_cast<std::size_t>(targets[r]);
     const T shift = largest(row, n_vocab);
     const double above_target = static_cast<double>(shift) - static_cast<double>(row[target]);
-    const double total = exponentials(row, n_vocab, shift, gradient), weight = static_cast<double>(weight_of(r));
+    const double total = exponentials(row, n_vocab, shift, gradient),
+                 weight = static_cast<double>(weight_of(r));
     row_loss[r] = weight * (above_target + std::log(total));
     if (gradient == nullptr) return;
     const T factor = static_cast<T>(weight / total);
@@ -98,27 +99,32 @@ double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::si
                      T* d_logits, double* row_loss) {
   const auto n_ignored = static_cast<std::size_t>(std::count(targets.begin(), targets.end(), kIgnoredTarget));
   const T weight = n_ignored == targets.size() ? T{0} : T{1} / static_cast<T>(targets.size() - n_ignored);
-  return sum_cross_entropy(pool, targets, [=](std::size_t) { return weight; }, n_vocab, logits, d_logits, row_loss);
+  return sum_cross_entropy(
+      pool, targets, [=](std::size_t) { return weight; }, n_vocab, logits, d_logits, row_loss);
 }
 
 template <typename T>
-double weighted_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, const T* weights, std::size_t n_vocab,
-                              const T* logits, T* d_logits, double* row_loss) {
-  return sum_cross_entropy(pool, targets, [=](std::size_t r) { return weights[r]; }, n_vocab, logits, d_logits, row_loss);
+double weighted_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, const T* weights,
+                              std::size_t n_vocab, const T* logits, T* d_logits, double* row_loss) {
+  return sum_cross_entropy(
+      pool, targets, [=](std::size_t r) { return weights[r]; }, n_vocab, logits, d_logits, row_loss);
 }
 
 template <typename T>
 void equal_weights(std::span<const TokenId> targets, std::size_t group, T* weights) {
   const auto count = [&](std::size_t begin) {
     const auto first = targets.begin() + static_cast<std::ptrdiff_t>(begin);
-    return group - static_cast<std::size_t>(std::count(first, first + static_cast<std::ptrdiff_t>(group), kIgnoredTarget));
+    return group - static_cast<std::size_t>(
+                       std::count(first, first + static_cast<std::ptrdiff_t>(group), kIgnoredTarget));
   };
   std::size_t n_groups = 0;
   for (std::size_t begin = 0; begin < targets.size(); begin += group) n_groups += count(begin) != 0 ? 1 : 0;
   for (std::size_t begin = 0; begin < targets.size(); begin += group) {
     const std::size_t n = count(begin);
-    const T weight = n == 0 ? T{0} : static_cast<T>(1.0 / (static_cast<double>(n) * static_cast<double>(n_groups)));
-    for (std::size_t i = begin; i < begin + group; ++i) weights[i] = targets[i] == kIgnoredTarget ? T{0} : weight;
+    const T weight =
+        n == 0 ? T{0} : static_cast<T>(1.0 / (static_cast<double>(n) * static_cast<double>(n_groups)));
+    for (std::size_t i = begin; i < begin + group; ++i)
+      weights[i] = targets[i] == kIgnoredTarget ? T{0} : weight;
   }
 }
 

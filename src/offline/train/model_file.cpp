@@ -16,26 +16,30 @@ DType stored_type(const ParameterTensor& tensor, DType wanted) {
   return tensor.cols % detail::dtype_info(wanted).block_elems == 0 ? wanted : DType::kF16;
 }
 
-Status write_tensor(detail::GgufWriter& writer, const ParameterTensor& tensor, DType type, const float* values) {
+Status write_tensor(detail::GgufWriter& writer, const ParameterTensor& tensor, DType type,
+                    const float* values) {
   std::vector<std::uint8_t> bytes(detail::row_bytes(type, tensor.cols) * tensor.rows);
   for (std::size_t r = 0; r < tensor.rows; ++r) {
-    detail::encode_row(type, values + r * tensor.cols, tensor.cols, bytes.data() + r * detail::row_bytes(type, tensor.cols));
+    detail::encode_row(type, values + r * tensor.cols, tensor.cols,
+                       bytes.data() + r * detail::row_bytes(type, tensor.cols));
   }
   return writer.write(bytes);
 }
 
 }  // namespace
 
-Result<detail::Buffer<float>> load_parameters(const detail::ModelSource& source, const ParameterLayout& layout) {
+Result<detail::Buffer<float>> load_parameters(const detail::ModelSource& source,
+                                              const ParameterLayout& layout) {
   ELMS_ASSIGN_OR_RETURN(auto params, detail::Buffer<float>::zeroed(layout.size()));
   for (const ParameterTensor& tensor : layout.tensors()) {
     const detail::SourceTensor* stored = source.find(tensor.name);
     if (stored == nullptr) continue;
     if (stored->rows != tensor.rows || stored->cols != tensor.cols) {
-      return detail::malformed(source.path(), ": ", tensor.name, ": expected [", tensor.rows, ", ", tensor.cols, "], found [",
-                               stored->rows, ", ", stored->cols, "]");
+      return detail::malformed(source.path(), ": ", tensor.name, ": expected [", tensor.rows, ", ",
+                               tensor.cols, "], found [", stored->rows, ", ", stored->cols, "]");
     }
-    for (std::size_t r = 0; r < tensor.rows; ++r) stored->decode_row(r, params.data() + tensor.offset + r * tensor.cols);
+    for (std::size_t r = 0; r < tensor.rows; ++r)
+      stored->decode_row(r, params.data() + tensor.offset + r * tensor.cols);
   }
   return params;
 }
@@ -67,8 +71,8 @@ void write_config(detail::GgufWriter& writer, const ModelConfig& config, std::st
   }
 }
 
-Status write_parameters(detail::GgufWriter& writer, const ParameterLayout& layout, std::span<const float> params, DType type,
-                        const std::string& path) {
+Status write_parameters(detail::GgufWriter& writer, const ParameterLayout& layout,
+                        std::span<const float> params, DType type, const std::string& path) {
   if (!detail::dtype_info(type).can_encode) {
     return detail::invalid_argument(path, ": type ", detail::dtype_info(type).name, " cannot be written");
   }
@@ -78,7 +82,8 @@ Status write_parameters(detail::GgufWriter& writer, const ParameterLayout& layou
       return detail::invalid_argument(path, ": ", tensor.name, " has no place in a model file");
     }
     const std::uint64_t dims[2] = {tensor.cols, tensor.rows};
-    ELMS_RETURN_IF_ERROR(writer.add_tensor(tensor.name, stored_type(tensor, type), std::span(dims, tensor.rows == 1 ? 1 : 2)));
+    ELMS_RETURN_IF_ERROR(
+        writer.add_tensor(tensor.name, stored_type(tensor, type), std::span(dims, tensor.rows == 1 ? 1 : 2)));
   }
   if (!divisors.empty()) {
     const std::uint64_t dims[1] = {divisors.size()};
@@ -86,10 +91,12 @@ Status write_parameters(detail::GgufWriter& writer, const ParameterLayout& layou
   }
   ELMS_RETURN_IF_ERROR(writer.begin(path));
   for (const ParameterTensor& tensor : layout.tensors()) {
-    ELMS_RETURN_IF_ERROR(write_tensor(writer, tensor, stored_type(tensor, type), params.data() + tensor.offset));
+    ELMS_RETURN_IF_ERROR(
+        write_tensor(writer, tensor, stored_type(tensor, type), params.data() + tensor.offset));
   }
   if (!divisors.empty()) {
-    ELMS_RETURN_IF_ERROR(write_tensor(writer, {"rope_freqs.weight", 1, divisors.size(), 0}, DType::kF32, divisors.data()));
+    ELMS_RETURN_IF_ERROR(
+        write_tensor(writer, {"rope_freqs.weight", 1, divisors.size(), 0}, DType::kF32, divisors.data()));
   }
   return writer.finish();
 }

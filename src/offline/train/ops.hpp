@@ -91,13 +91,14 @@ inline constexpr TokenId kIgnoredTarget = -1;  ///< a position without loss
 template <typename T>
 double cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, std::size_t n_vocab, const T* logits,
                      T* d_logits, double* row_loss);
-/// The same with a weight for every target, sum(weights[i] * -log softmax(logits)[target]); those of ignored ones count
-/// nothing.
+/// The same with a weight for every target, sum(weights[i] * -log softmax(logits)[target]); those of ignored
+/// ones count nothing.
 template <typename T>
-double weighted_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, const T* weights, std::size_t n_vocab,
-                              const T* logits, T* d_logits, double* row_loss);
-/// weights [n] under which every group of `group` neighbouring targets (a row of a batch) counts the same and the sum is a
-/// mean, however many targets of a group are ignored; a group without any counts nothing. n is a multiple of group.
+double weighted_cross_entropy(ThreadPool& pool, std::span<const TokenId> targets, const T* weights,
+                              std::size_t n_vocab, const T* logits, T* d_logits, double* row_loss);
+/// weights [n] under which every group of `group` neighbouring targets (a row of a batch) counts the same and
+/// the sum is a mean, however many targets of a group are ignored; a group without any counts nothing. n is a
+/// multiple of group.
 template <typename T>
 void equal_weights(std::span<const TokenId> targets, std::size_t group, T* weights);
 /// Mean over n rows of KL(softmax(teacher) || softmax(logits)); otherwise as cross_entropy.

@@ -14,7 +14,8 @@ ParameterLayout::ParameterLayout(ModelConfig config, bool recovery_biases) : con
     size_ += rows * cols;
   };
   for (const detail::ExpectedTensor& tensor : detail::expected_tensors(config_)) {
-    if (tensor.spec->presence == detail::TensorPresence::kRopeDivisors) continue;  // constants, not parameters
+    if (tensor.spec->presence == detail::TensorPresence::kRopeDivisors)
+      continue;  // constants, not parameters
     append(detail::gguf_tensor_name(*tensor.spec, tensor.layer), tensor.rows, tensor.cols);
   }
   const auto d_model = static_cast<std::size_t>(config_.d_model);
@@ -32,15 +33,17 @@ ParameterLayout::ParameterLayout(ModelConfig config, bool recovery_biases) : con
   head_ = config_.tied_head ? embedding_ : offset("output.weight");
   for (std::size_t i = 0; i < config_.layers.size(); ++i) {
     const auto of = [&](const char* suffix) { return offset(detail::concat("blk.", i, ".", suffix)); };
-    layers_.push_back({of("attn_norm.weight"), of("attn_q.weight"), of("attn_q.bias"), of("attn_q_norm.weight"),
-                       of("attn_k.weight"), of("attn_k.bias"), of("attn_k_norm.weight"), of("attn_v.weight"),
-                       of("attn_v.bias"), of("attn_output.weight"), of("attn_output.bias"), of("ffn_norm.weight"),
-                       of("ffn_gate.weight"), of("ffn_up.weight"), of("ffn_down.weight"), of("ffn_down.bias")});
+    layers_.push_back(
+        {of("attn_norm.weight"), of("attn_q.weight"), of("attn_q.bias"), of("attn_q_norm.weight"),
+         of("attn_k.weight"), of("attn_k.bias"), of("attn_k_norm.weight"), of("attn_v.weight"),
+         of("attn_v.bias"), of("attn_output.weight"), of("attn_output.bias"), of("ffn_norm.weight"),
+         of("ffn_gate.weight"), of("ffn_up.weight"), of("ffn_down.weight"), of("ffn_down.bias")});
   }
 }
 
 const ParameterTensor* ParameterLayout::find(std::string_view name) const noexcept {
-  const auto found = std::find_if(tensors_.begin(), tensors_.end(), [&](const ParameterTensor& t) { return t.name == name; });
+  const auto found = std::find_if(tensors_.begin(), tensors_.end(),
+                                  [&](const ParameterTensor& t) { return t.name == name; });
   return found == tensors_.end() ? nullptr : &*found;
 }
 

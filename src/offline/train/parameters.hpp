@@ -1,4 +1,5 @@
-// The parameters of a decoder as one flat array, so that optimiser, clipping and checkpoints are loops over spans.
+// The parameters of a decoder as one flat array, so that optimiser, clipping and checkpoints are loops over
+// spans.
 #pragma once
 
 #include <cstddef>
@@ -25,24 +26,26 @@ struct LayerOffsets {
   std::size_t attn_norm, wq, bq, q_norm, wk, bk, k_norm, wv, bv, wo, bo, ffn_norm, gate, up, down, down_bias;
 };
 
-/// Where every parameter of a model of one shape lies. A level of an elastic model is a model of its own here: its
-/// config has the level's shapes (see units.hpp). Immutable.
+/// Where every parameter of a model of one shape lies. A level of an elastic model is a model of its own
+/// here: its config has the level's shapes (see units.hpp). Immutable.
 class ParameterLayout {
  public:
   static constexpr std::size_t kAbsent = std::numeric_limits<std::size_t>::max();
 
-  /// `recovery_biases`: also a bias [d_model] of every down projection (and, where the family has none, of every attention
-  /// output), which recovery trains; GGUF has no tensor for the former.
+  /// `recovery_biases`: also a bias [d_model] of every down projection (and, where the family has none, of
+  /// every attention output), which recovery trains; GGUF has no tensor for the former.
   explicit ParameterLayout(ModelConfig config, bool recovery_biases = false);
 
   [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
   [[nodiscard]] const std::vector<ParameterTensor>& tensors() const noexcept { return tensors_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }  ///< elements of the array
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }                 ///< elements of the array
   [[nodiscard]] const ParameterTensor* find(std::string_view name) const noexcept;  ///< null when absent
 
   [[nodiscard]] std::size_t embedding() const noexcept { return embedding_; }
   [[nodiscard]] std::size_t output_norm() const noexcept { return output_norm_; }
-  [[nodiscard]] std::size_t head() const noexcept { return head_; }  ///< the embedding's where the head is tied
+  [[nodiscard]] std::size_t head() const noexcept {
+    return head_;
+  }  ///< the embedding's where the head is tied
   [[nodiscard]] const LayerOffsets& layer(std::size_t i) const noexcept { return layers_[i]; }
 
  private:

@@ -98,7 +98,8 @@ class UnitTokenizer {
     items.tokens.insert(items.tokens.end(), text.begin() + static_cast<std::ptrdiff_t>(n_lost), text.end());
     items.tokens.push_back(tokenizer_.eos());
     items.is_target.insert(items.is_target.end(), n_bos, false);
-    items.is_target.insert(items.is_target.end(), learnt.begin() + static_cast<std::ptrdiff_t>(n_lost), learnt.end());
+    items.is_target.insert(items.is_target.end(), learnt.begin() + static_cast<std::ptrdiff_t>(n_lost),
+                           learnt.end());
     items.is_target.push_back(true);
     items.is_target[begin] = false;
     items.sizes.push_back(items.tokens.size() - begin);
@@ -162,7 +163,8 @@ std::vector<std::size_t> group_ends(const std::vector<Unit>& units) {
 Status add_group(Tokenised& group, ReadSource& read) {
   if (!group.status.ok()) return group.status;
   read.items.tokens.insert(read.items.tokens.end(), group.items.tokens.begin(), group.items.tokens.end());
-  read.items.is_target.insert(read.items.is_target.end(), group.items.is_target.begin(), group.items.is_target.end());
+  read.items.is_target.insert(read.items.is_target.end(), group.items.is_target.begin(),
+                              group.items.is_target.end());
   read.items.sizes.insert(read.items.sizes.end(), group.items.sizes.begin(), group.items.sizes.end());
   read.n_too_long += group.n_too_long;
   read.n_shortened += group.n_shortened;

@@ -46,9 +46,9 @@ void Trainer::weigh(std::span<const TokenBatch> batches) noexcept {
 double Trainer::accumulate_gradient(const TokenBatch& batch, const float* weights) noexcept {
   decoder_.forward(*pool_, layout_, params_.data(), batch.tokens);
   const std::span<float> logits = decoder_.logits();
-  const double loss =
-      weighted_cross_entropy<float>(*pool_, batch.targets, weights, static_cast<std::size_t>(layout_.config().n_vocab),
-                                    logits.data(), logits.data(), decoder_.row_loss());
+  const double loss = weighted_cross_entropy<float>(*pool_, batch.targets, weights,
+                                                    static_cast<std::size_t>(layout_.config().n_vocab),
+                                                    logits.data(), logits.data(), decoder_.row_loss());
   decoder_.backward(*pool_, layout_, params_.data(), batch.tokens, gradients_.data());
   return loss;
 }
@@ -64,7 +64,8 @@ double Trainer::take_step(std::span<const TokenBatch> batches, std::uint64_t ste
   weigh(batches);
   double loss = 0.0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
-    if (n_targets(batches[i]) > 0) loss += accumulate_gradient(batches[i], &weights_[i * shape_.batch.n_tokens()]);
+    if (n_targets(batches[i]) > 0)
+      loss += accumulate_gradient(batches[i], &weights_[i * shape_.batch.n_tokens()]);
   }
   double gradient_scale = 1.0;
   if (shape_.clip_norm > 0.0) {

@@ -61,7 +61,8 @@ class Trainer {
         targets_(shape.accumulate * shape.batch.n_tokens()),
         weights_(targets_.size()) {}
 
-  /// Sets weights_ to how much each token of the step's batches counts; all together make 1, or 0 without targets.
+  /// Sets weights_ to how much each token of the step's batches counts; all together make 1, or 0 without
+  /// targets.
   void weigh(std::span<const TokenBatch> batches) noexcept;
   /// Adds the gradient of the batch's weighted loss; returns that loss.
   double accumulate_gradient(const TokenBatch& batch, const float* weights) noexcept;

@@ -90,8 +90,8 @@ Result<TrainingReport> train_model(const TrainingOptions& options) {
   }
   ELMS_ASSIGN_OR_RETURN(const train::Dataset dataset, open_dataset(options, *model.tokenizer, pool));
   train::Recipe recipe = train::make_recipe(options, model.config, dataset);
-  const train::StepShape shape{{options.batch_rows, options.length}, options.accumulate, options.clip_norm,
-                                options.balance};
+  const train::StepShape shape{
+      {options.batch_rows, options.length}, options.accumulate, options.clip_norm, options.balance};
   const train::AdamWOptions adam{options.beta1, options.beta2, options.epsilon, options.weight_decay};
   const auto memory =
       options.recompute_activations ? train::ActivationMemory::kRecompute : train::ActivationMemory::kKeepAll;

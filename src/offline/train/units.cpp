@@ -32,21 +32,30 @@ KeptPart kept_part(const ParameterTensor& tensor, const ModelConfig& config, con
   const KeptAxis q{&selection.q_heads[name.layer], head_dim}, kv{&selection.kv_heads[name.layer], head_dim},
       ff{&selection.ffn_units[name.layer], 1};
   switch (name.role) {
-    case LayerRole::kQuery: return {q, {}};
-    case LayerRole::kKeyValue: return {kv, {}};
-    case LayerRole::kQueryBias: return {{}, q};
-    case LayerRole::kKeyValueBias: return {{}, kv};
-    case LayerRole::kAttentionOutput: return {{}, q};
-    case LayerRole::kGateUp: return {ff, {}};
-    case LayerRole::kDown: return {{}, ff};
-    case LayerRole::kOther: return {};
+    case LayerRole::kQuery:
+      return {q, {}};
+    case LayerRole::kKeyValue:
+      return {kv, {}};
+    case LayerRole::kQueryBias:
+      return {{}, q};
+    case LayerRole::kKeyValueBias:
+      return {{}, kv};
+    case LayerRole::kAttentionOutput:
+      return {{}, q};
+    case LayerRole::kGateUp:
+      return {ff, {}};
+    case LayerRole::kDown:
+      return {{}, ff};
+    case LayerRole::kOther:
+      return {};
   }
   return {};
 }
 
 /// fn(index in the part, index in the whole) for every parameter of the part.
 template <typename Fn>
-void for_each_kept(const ParameterLayout& whole, const UnitSelection& selection, const ParameterLayout& part, Fn&& fn) {
+void for_each_kept(const ParameterLayout& whole, const UnitSelection& selection, const ParameterLayout& part,
+                   Fn&& fn) {
   std::vector<std::size_t> columns;
   for (const ParameterTensor& tensor : part.tensors()) {
     const ParameterTensor* from = whole.find(tensor.name);
@@ -55,7 +64,8 @@ void for_each_kept(const ParameterLayout& whole, const UnitSelection& selection,
     columns.clear();
     for (std::size_t c = 0; c < tensor.cols; ++c) columns.push_back(kept.cols.source(c));
     for (std::size_t r = 0; r < tensor.rows; ++r) {
-      const std::size_t source_row = from->offset + kept.rows.source(r) * from->cols, row = tensor.offset + r * tensor.cols;
+      const std::size_t source_row = from->offset + kept.rows.source(r) * from->cols,
+                        row = tensor.offset + r * tensor.cols;
       for (std::size_t c = 0; c < tensor.cols; ++c) fn(row + c, source_row + columns[c]);
     }
   }
@@ -69,7 +79,8 @@ std::vector<std::int32_t> counted(std::int32_t n) {
 
 }  // namespace
 
-UnitSelection first_units(const ModelConfig& config, std::span<const LayerShape> slices, const UnitOrder& order) {
+UnitSelection first_units(const ModelConfig& config, std::span<const LayerShape> slices,
+                          const UnitOrder& order) {
   UnitSelection selection;
   for (std::size_t layer = 0; layer < slices.size(); ++layer) {
     const LayerShape& full = config.layers[layer];
@@ -108,14 +119,17 @@ ModelConfig with_layers(const ModelConfig& config, std::span<const LayerShape> s
   return smaller;
 }
 
-void gather_units(const ParameterLayout& whole_layout, std::span<const float> whole, const UnitSelection& selection,
-                  const ParameterLayout& part_layout, std::span<float> part) {
-  for_each_kept(whole_layout, selection, part_layout, [&](std::size_t to, std::size_t from) { part[to] = whole[from]; });
+void gather_units(const ParameterLayout& whole_layout, std::span<const float> whole,
+                  const UnitSelection& selection, const ParameterLayout& part_layout, std::span<float> part) {
+  for_each_kept(whole_layout, selection, part_layout,
+                [&](std::size_t to, std::size_t from) { part[to] = whole[from]; });
 }
 
-void scatter_add_units(const ParameterLayout& part_layout, std::span<const float> part, const UnitSelection& selection,
-                       const ParameterLayout& whole_layout, std::span<float> whole) {
-  for_each_kept(whole_layout, selection, part_layout, [&](std::size_t from, std::size_t to) { whole[to] += part[from]; });
+void scatter_add_units(const ParameterLayout& part_layout, std::span<const float> part,
+                       const UnitSelection& selection, const ParameterLayout& whole_layout,
+                       std::span<float> whole) {
+  for_each_kept(whole_layout, selection, part_layout,
+                [&](std::size_t from, std::size_t to) { whole[to] += part[from]; });
 }
 
 }  // namespace elms::inline v0::offline::train
