@@ -105,7 +105,7 @@ make_elastic() {
   "$elms" elasticize "$work/descriptions.gguf" -o "$work/elms-mini.gguf" --calib "$data/calibration.txt" \
     --importance taylor,flap --allocation search --search-tokens 2048 --levels "$levels" --type q8_0 \
     --recover nested --recover-data "$data/aliased.jsonl:4:loss=answers,$data/turns.jsonl:2:loss=answers,$data/arguments.jsonl:0.7:loss=answers,$data/stories.train.txt:2,$data/wiki.train.txt:1" \
-    --recover-balance rows --recover-length 512 --recover-rows 8 --recover-minutes "$(awk "BEGIN { print $minutes * 0.25 }")" \
+    --recover-balance rows --recover-lr 5e-4 --recover-length 512 --recover-rows 8 --recover-minutes "$(awk "BEGIN { print $minutes * 0.25 }")" \
     "${resume[@]}" --json >"$work/elastic.json"
 }
 

@@ -112,6 +112,11 @@ void add_recovery(CLI::App& command, RecoveryArguments& arguments) {
   command.add_option("--recover-data", options.data, "What recovery learns from: files and their weights")
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--recover-steps", options.n_steps, "Batches that it learns from")->option_text("N");
+  command
+      .add_option("--recover-lr", options.learning_rate,
+                  "Peak of its learning rate (default: 2e-3 for lora, 3e-4 for nested)")
+      ->check(CLI::PositiveNumber)
+      ->option_text("RATE");
   command.add_option("--recover-rank", options.rank, "Rank of low-rank updates")
       ->check(CLI::Range(1, 1024))
       ->option_text("R [8]");

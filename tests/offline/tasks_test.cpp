@@ -269,7 +269,7 @@ TEST_CASE("tasks: names that say nothing, and requests as descriptions, leave th
   for (const TaskItem& item : items_of(options)) {
     INFO(item.prompt);
     CHECK(item.choices[item.answer] == " " + item.function);
-    CHECK(count_of(item.prompt, request_of(item)) == 1);  // never described by the request itself
+    CHECK(count_of(item.prompt, ": " + request_of(item) + "\n") == 1);  // never described by the request itself
   }
   options.arguments = true;
   options.renamed = 0.5;

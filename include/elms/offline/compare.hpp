@@ -48,7 +48,7 @@ struct CompareOptions {
   std::int32_t max_tokens = 16384;    ///< of the held-out text
   std::int32_t window_tokens = 256;
   std::int32_t kl_tokens = 4096;  ///< of the held-out text, that KL is measured on
-  std::int32_t prompts = 8;       ///< of the generation check, from the held-out text
+  std::int32_t prompts = 4;       ///< of the generation check, from the held-out text
   std::int64_t max_items = 0;     ///< of every task, evenly spread; 0: all
   /// Every smaller model is judged once more with low-rank updates that it learnt from the full model: all
   /// models on the same batches. Only kLora; levels, biases, pool and progress of it are not used.

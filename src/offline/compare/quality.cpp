@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -15,7 +17,7 @@ namespace {
 using Decoder = train::TrainDecoder<float>;
 
 constexpr std::size_t kBatchTokens = 1024;
-constexpr std::size_t kPromptTokens = 16, kNewTokens = 48;
+constexpr std::size_t kPromptTokens = 16, kNewTokens = 32;
 
 Result<Decoder> forward_decoder(const MemoryModel& model, train::BatchShape shape) {
   return Decoder::create(model.config(), shape, train::ActivationMemory::kRecompute);
@@ -121,31 +123,44 @@ Status QualityMeter::measure_texts_of_its_own(const MemoryModel& model, Quality&
 }
 
 Result<std::size_t> QualityMeter::likeliest_choice(const MemoryModel& model, const TaskTokens& item) {
-  std::size_t longest = 0;
-  for (const auto& choice : item.choices) longest = std::max(longest, choice.size());
-  const std::size_t n_prompt = item.prompt.size(), length = n_prompt + longest - 1;
-  std::vector<TokenId> tokens(item.choices.size() * length, 0);
-  for (std::size_t c = 0; c < item.choices.size(); ++c) {
-    const auto row = tokens.begin() + static_cast<std::ptrdiff_t>(c * length);
-    std::copy(item.prompt.begin(), item.prompt.end(), row);
-    // Nothing follows the last token of a choice: only what comes before it is read.
-    std::copy(item.choices[c].begin(), item.choices[c].end() - 1,
-              row + static_cast<std::ptrdiff_t>(n_prompt));
-  }
-  ELMS_ASSIGN_OR_RETURN(Decoder decoder, forward_decoder(model, {item.choices.size(), length}));
-  decoder.forward(*pool_, model.layout, model.params.data(), tokens);
   const auto n_vocab = static_cast<std::size_t>(model.config().n_vocab);
-  std::vector<double> likelihoods;
-  for (std::size_t c = 0; c < item.choices.size(); ++c) {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < item.choices[c].size(); ++i) {
-      sum += log_probability_at(decoder.logits().subspan((c * length + n_prompt - 1 + i) * n_vocab, n_vocab),
-                                item.choices[c][i]);
+  std::vector<TokenId> tokens = item.prompt;
+  // What follows `tokens`, at every position from the prompt's last on.
+  const auto logits_of = [&]() -> Result<std::vector<float>> {
+    ELMS_ASSIGN_OR_RETURN(Decoder decoder, forward_decoder(model, {1, tokens.size()}));
+    decoder.forward(*pool_, model.layout, model.params.data(), tokens);
+    const auto logits = decoder.logits().subspan((item.prompt.size() - 1) * n_vocab);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+
+  // No choice is likelier than its first token. The likeliest beginnings come first, until none of the others can win.
+  ELMS_ASSIGN_OR_RETURN(const std::vector<float> first, logits_of());
+  std::vector<double> bounds;
+  for (const auto& choice : item.choices)
+    bounds.push_back(log_probability_at(std::span(first).first(n_vocab), choice[0]));
+  std::vector<std::size_t> order(item.choices.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return bounds[a] > bounds[b]; });
+  std::size_t best = order[0];
+  double best_likelihood = -std::numeric_limits<double>::infinity();
+  for (const std::size_t c : order) {
+    if (bounds[c] < best_likelihood) break;
+    const std::vector<TokenId>& choice = item.choices[c];
+    double likelihood = bounds[c];
+    if (choice.size() > 1) {
+      tokens.resize(item.prompt.size());
+      tokens.insert(tokens.end(), choice.begin(), choice.end() - 1);  // nothing follows the last one
+      ELMS_ASSIGN_OR_RETURN(const std::vector<float> logits, logits_of());
+      for (std::size_t i = 1; i < choice.size(); ++i)
+        likelihood += log_probability_at(std::span(logits).subspan(i * n_vocab, n_vocab), choice[i]);
     }
-    likelihoods.push_back(sum);
+    if (likelihood > best_likelihood || (likelihood == best_likelihood && c < best)) {
+      best = c;
+      best_likelihood = likelihood;
+    }
   }
-  return static_cast<std::size_t>(std::max_element(likelihoods.begin(), likelihoods.end()) -
-                                  likelihoods.begin());
+  return best;
 }
 
 Result<double> QualityMeter::accuracy(const MemoryModel& model, const Inputs::Task& task) {
