@@ -25,11 +25,11 @@ choose_model() {
     # A request among described functions: the model has to read the list. See examples/models/TASKS.md.
     prompt="Choose the function that fits the request.
 get_weather: tell the forecast for a place
-set_alarm: set a clock to ring at a time
+alarm: set a clock to ring at a time
 play_music: start a song or an album
-find_route: show the way to a place
+directions: show the way to a place
 book_restaurant: reserve a table for some people
-send_message: write a text to a contact
+make_call: ring someone on the phone
 Request: will it rain in oslo this weekend
 Function:"
     shown="will it rain in oslo this weekend"

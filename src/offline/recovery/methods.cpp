@@ -22,7 +22,7 @@ std::size_t largest_level(const RecoveryTask& task) {
 }
 
 /// Arrays of a level's parameters that levels take turns with.
-struct Workspace {
+struct LevelArrays {
   Buffer<float> params, gradients;
 };
 
@@ -140,7 +140,7 @@ Result<RecoveredWeights> recover_nested(const RecoveryTask& task, Distiller& dis
   std::copy(task.params.begin(), task.params.end(), recovered.params.data());
   ELMS_ASSIGN_OR_RETURN(auto gradients, Buffer<float>::zeroed(task.params.size()));
   ELMS_ASSIGN_OR_RETURN(auto adam, train::AdamW::create(task.layout, {.weight_decay = 0.01}));
-  Workspace space;
+  LevelArrays space;
   ELMS_ASSIGN_OR_RETURN(space.params, Buffer<float>::uninitialized_streamed(largest_level(task)));
   ELMS_ASSIGN_OR_RETURN(space.gradients, Buffer<float>::uninitialized_streamed(largest_level(task)));
 

@@ -7,9 +7,9 @@ const kModel = fileURLToPath(new URL("../../../examples/models/elms-mini.gguf", 
 /** What the model was made for: a story, and requests among described functions. */
 const kPrompts = [
   "Once upon a time, there was a little",
-  "Choose the function that fits the request.\nget_weather: tell the forecast for a place\nset_alarm: set a clock to ring " +
+  "Choose the function that fits the request.\nget_weather: tell the forecast for a place\nalarm: set a clock to ring " +
     "at a time\nplay_music: start a song or an album\nRequest: will it rain in oslo this weekend\nFunction:",
-  "Functions of this device:\nset_timer: count down from a time\ncall_contact: ring somebody up\ntake_photo: use the camera\n" +
+  "Functions of this device:\ntimer: count down from a time\nmake_call: ring somebody up\nweather: tell the forecast\n" +
     "Request: please phone my sister\nFunction:",
 ];
 
