@@ -9,6 +9,7 @@ out=$root/build/demo
 elms=$root/build/release/src/cli/elms
 widths=(1.0 0.75 0.5 0.3)
 column_width=28
+stop=() # where an answer ends
 
 build() {
   mkdir -p "$root/build"
@@ -33,7 +34,7 @@ make_call: ring someone on the phone
 Request: will it rain in oslo this weekend
 Function:"
     shown="will it rain in oslo this weekend"
-    n_tokens=12
+    n_tokens=12 stop=(--stop $'\n')
     echo "== model: elms-mini, which this project trained; it picks the function for a request"
     return
   fi
@@ -85,7 +86,7 @@ generate() {
   echo "== \"$shown\" at ${#widths[@]} widths of one copy of the weights"
   for width in "${widths[@]}"; do
     local json=$out/run-$width.json column=$out/run-$width.txt
-    "$elms" run "$model" --prompt "$prompt" --width "$width" -n "$n_tokens" --json >"$json"
+    "$elms" run "$model" --prompt "$prompt" --width "$width" -n "$n_tokens" "${stop[@]}" --json >"$json"
     { read -r used && read -r bytes && read -r ttft && read -r tpot; } < <(
       json_get "$json" "width_used|bytes_per_token|ttft_ms|tpot_ms")
     {
