@@ -61,13 +61,15 @@ make_data() {
       "$elms" tasks --from $set --in "$(source_of $set)" -o "$data/$set.unseen.jsonl" --split valid --unseen-functions only >&2
   done
   "$elms" tasks --from octopus --in "$(source_of octopus)" -o "$data/octopus.jsonl" >&2
-  # What units are judged by: some of everything that was trained on, as text.
-  { head -c 30000 "$data/stories.train.txt"; head -c 30000 "$data/wiki.train.txt"; } >"$data/calibration.txt"
+  # What units are judged by: some of everything that was trained on, as text, the kinds in turn.
   shuf -n 60 --random-source=<(yes) "$data/turns.jsonl" | python3 -c '
 import json, sys
-for line in sys.stdin:
-    item = json.loads(line)
-    print(item["prompt"] + item["completion"] + "\n")' >>"$data/calibration.txt"
+stories, wiki = (open(path, encoding="utf-8", errors="replace").read()[:40000] for path in sys.argv[1:3])
+tasks = "".join(item["prompt"] + item["completion"] + "\n\n" for item in map(json.loads, sys.stdin))
+parts = 40
+cut = lambda text: [text[i * len(text) // parts:(i + 1) * len(text) // parts] for i in range(parts)]
+print("\n".join("\n".join(kinds) for kinds in zip(cut(stories), cut(wiki), cut(tasks))))' \
+    "$data/stories.train.txt" "$data/wiki.train.txt" >"$data/calibration.txt"
 }
 
 make_vocabulary() {
@@ -101,12 +103,14 @@ train_model() {
 # Units in order, levels, and all widths trained together.
 make_elastic() {
   local resume=()
-  [[ ! -f $work/elms-mini.gguf.checkpoint ]] || resume=(--resume)
-  "$elms" elasticize "$work/descriptions.gguf" -o "$work/elms-mini.gguf" --calib "$data/calibration.txt" \
-    --importance taylor,flap --allocation search --search-tokens 2048 --levels "$levels" --type q8_0 \
-    --recover nested --recover-data "$data/aliased.jsonl:4:loss=answers,$data/turns.jsonl:2:loss=answers,$data/arguments.jsonl:0.7:loss=answers,$data/stories.train.txt:2,$data/wiki.train.txt:1" \
-    --recover-balance rows --recover-lr 5e-4 --recover-length 512 --recover-rows 8 --recover-minutes "$(awk "BEGIN { print $minutes * 0.25 }")" \
-    "${resume[@]}" --json >"$work/elastic.json"
+  [[ -f $work/cut.gguf ]] ||
+    "$elms" elasticize "$work/descriptions.gguf" -o "$work/cut.gguf" --calib "$data/calibration.txt" \
+      --importance taylor,flap --allocation search --search-tokens 2048 --levels "$levels" --type q8_0 --json >"$work/cut.json"
+  [[ ! -f $work/nested.ckpt.gguf ]] || resume=(--resume)
+  "$elms" recover "$work/cut.gguf" -o "$work/elms-mini.gguf" --method nested --balance rows --ce 0.3 --lr 5e-4 \
+    --data "$data/turns.jsonl:4:loss=answers,$data/aliased.jsonl:2:loss=answers,$data/arguments.jsonl:0.7:loss=answers,$data/stories.train.txt:2,$data/wiki.train.txt:1" \
+    --length 512 --batch-rows 8 --minutes "$(awk "BEGIN { print $minutes * 0.08 }")" --checkpoint "$work/nested.ckpt.gguf" \
+    --checkpoint-every 50 "${resume[@]}" --json >"$work/nested.json"
 }
 
 [[ -f $data/calibration.txt ]] || make_data
