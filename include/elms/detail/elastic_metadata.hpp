@@ -1,7 +1,7 @@
 // The `elms.*` keys of an elastic GGUF file: order, importance and levels. Everything else in the file is standard.
 //
 //   elms.version                 u32      1
-//   elms.importance.method       string   "flap", "magnitude", "none"
+//   elms.importance.method       string   "flap", "magnitude", "taylor", "taylor-weights", "none"
 //   elms.importance.query_heads  f32[]    score of every query head, layer after layer, in the file's (new) order
 //   elms.importance.ffn_units    f32[]    score of every FFN unit, likewise
 //   elms.order.query_heads       i32[]    original index of every query head, layer after layer, in the new order

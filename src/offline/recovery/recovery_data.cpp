@@ -1,14 +1,13 @@
 #include "offline/recovery/recovery_data.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "elms/detail/adapter.hpp"
 #include "elms/detail/error.hpp"
+#include "offline/train/checkpoint.hpp"
 
 namespace elms::inline v0::offline {
 
@@ -21,15 +20,8 @@ Status check_recovery_options(const RecoveryOptions& options) {
     if (options.attention_bias || options.ffn_bias) return {};
     return detail::invalid_argument("recover: neither biases of attention nor of the FFN: nothing to do");
   }
-  if (options.checkpoint.empty() && (options.resume || options.checkpoint_every > 0)) {
-    return detail::invalid_argument("recover: no checkpoint file given");
-  }
-  std::error_code failure;
-  if (!options.checkpoint.empty() && !options.resume &&
-      std::filesystem::exists(options.checkpoint, failure)) {
-    return detail::invalid_argument(options.checkpoint,
-                                    ": is there: resume from it, or remove it to begin anew");
-  }
+  ELMS_RETURN_IF_ERROR(
+      train::check_checkpoint_options(options.checkpoint, options.checkpoint_every, options.resume));
   if (options.n_steps == 0 && !(options.minutes > 0.0))
     return detail::invalid_argument("recover: no number of steps and no time");
   if (options.rank < 1 || options.rank > static_cast<std::size_t>(detail::kMaxAdapterRank)) {

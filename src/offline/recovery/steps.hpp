@@ -1,4 +1,4 @@
-// Steps of recovery: how many, how fast, and one of the optimiser.
+// Steps of recovery: how many, how fast, the checkpoint between them, and one of the optimiser.
 #pragma once
 
 #include <chrono>

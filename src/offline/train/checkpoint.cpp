@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "elms/detail/error.hpp"
 #include "elms/detail/gguf.hpp"
@@ -103,6 +105,17 @@ void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::sp
     tensors.push_back({concat(prefix, tensor.name), tensor.rows, tensor.cols,
                        values.subspan(tensor.offset, tensor.size())});
   }
+}
+
+Status check_checkpoint_options(const std::string& path, std::uint64_t every, bool resume) {
+  if (path.empty()) {
+    if (resume || every > 0) return detail::invalid_argument("no checkpoint file given");
+    return {};
+  }
+  std::error_code failure;
+  if (!resume && std::filesystem::exists(path, failure))
+    return detail::invalid_argument(path, ": is there: resume from it, or remove it to begin anew");
+  return {};
 }
 
 Status write_checkpoint(const std::string& path, const Recipe& recipe, const RunState& state,

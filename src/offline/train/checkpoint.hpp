@@ -36,6 +36,10 @@ void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::sp
 /// "key=value" of everything that decides what the steps of a run are. Runs may only go on with an equal one.
 using Recipe = std::vector<std::string>;
 
+/// kInvalidArgument where a run is to resume or to keep checkpoints without a `path`, or would begin anew
+/// over one that is there.
+Status check_checkpoint_options(const std::string& path, std::uint64_t every, bool resume);
+
 /// Appears under its name when complete. kIoError.
 Status write_checkpoint(const std::string& path, const Recipe& recipe, const RunState& state,
                         std::span<const RunTensor> tensors);

@@ -50,16 +50,7 @@ Status check(const TrainingOptions& options) {
     return invalid_argument("training: weights of type ", detail::dtype_info(options.type).name,
                             " cannot be written");
   }
-  if (options.checkpoint.empty()) {
-    if (options.resume || options.checkpoint_every > 0)
-      return invalid_argument("training: no checkpoint file given");
-    return {};
-  }
-  std::error_code failure;
-  if (!options.resume && std::filesystem::exists(options.checkpoint, failure)) {
-    return invalid_argument(options.checkpoint, ": is there: resume from it, or remove it to begin anew");
-  }
-  return {};
+  return train::check_checkpoint_options(options.checkpoint, options.checkpoint_every, options.resume);
 }
 
 Result<train::Dataset> open_dataset(const TrainingOptions& options, const Tokenizer& tokenizer,
