@@ -38,13 +38,15 @@ class EncoderConfigReader {
     ELMS_ASSIGN_OR_RETURN(config_.n_layers, size("block_count"));
     ELMS_ASSIGN_OR_RETURN(config_.n_heads, size("attention.head_count"));
     if (static_cast<std::size_t>(config_.n_layers) > file_.tensors().size()) {
-      return malformed(file_.name(), ": ", key("block_count"), " is ", config_.n_layers, ", but the file has only ",
-                       file_.tensors().size(), " tensors");
+      return malformed(file_.name(), ": ", key("block_count"), " is ", config_.n_layers,
+                       ", but the file has only ", file_.tensors().size(), " tensors");
     }
     ELMS_ASSIGN_OR_RETURN(const double epsilon, file_.real(key("attention.layer_norm_epsilon")));
     config_.norm_epsilon = static_cast<float>(epsilon);
     ELMS_ASSIGN_OR_RETURN(const bool causal, flag("attention.causal", false));
-    if (causal) return unsupported(file_.name(), ": ", key("attention.causal"), " is true; elms runs bidirectional encoders");
+    if (causal)
+      return unsupported(file_.name(), ": ", key("attention.causal"),
+                         " is true; elms runs bidirectional encoders");
     config_.d_embedding = config_.d_inner = config_.d_model;
     return {};
   }
@@ -64,8 +66,8 @@ class EncoderConfigReader {
     ELMS_ASSIGN_OR_RETURN(config_.n_token_types, rows_of("token_types.weight"));
     ELMS_ASSIGN_OR_RETURN(const std::int32_t context, size("context_length"));
     if (context > config_.max_positions) {
-      return malformed(file_.name(), ": ", key("context_length"), " is ", context, ", but position_embd.weight has ",
-                       config_.max_positions, " rows");
+      return malformed(file_.name(), ": ", key("context_length"), " is ", context,
+                       ", but position_embd.weight has ", config_.max_positions, " rows");
     }
     config_.max_positions = context;
     return {};
@@ -75,8 +77,8 @@ class EncoderConfigReader {
     ELMS_ASSIGN_OR_RETURN(config_.d_embedding, size("embedding_size"));
     ELMS_ASSIGN_OR_RETURN(config_.n_ffn, size("feed_forward_count"));
     if (static_cast<std::size_t>(config_.n_ffn) > file_.tensors().size()) {
-      return malformed(file_.name(), ": ", key("feed_forward_count"), " is ", config_.n_ffn, ", but the file has only ",
-                       file_.tensors().size(), " tensors");
+      return malformed(file_.name(), ": ", key("feed_forward_count"), " is ", config_.n_ffn,
+                       ", but the file has only ", file_.tensors().size(), " tensors");
     }
     ELMS_ASSIGN_OR_RETURN(config_.trigram, flag("trigram", true));
     ELMS_ASSIGN_OR_RETURN(config_.bottleneck, flag("bottleneck", true));
@@ -87,10 +89,12 @@ class EncoderConfigReader {
     ELMS_ASSIGN_OR_RETURN(const std::string_view activation, file_.string(key("activation")));
     ELMS_ASSIGN_OR_RETURN(const std::string_view norm, file_.string(key("normalization")));
     if (activation != "relu" && activation != "gelu") {
-      return unsupported(file_.name(), ": ", key("activation"), " is '", activation, "'; elms runs 'relu' and 'gelu'");
+      return unsupported(file_.name(), ": ", key("activation"), " is '", activation,
+                         "'; elms runs 'relu' and 'gelu'");
     }
     if (norm != "no_norm" && norm != "layer_norm") {
-      return unsupported(file_.name(), ": ", key("normalization"), " is '", norm, "'; elms runs 'no_norm' and 'layer_norm'");
+      return unsupported(file_.name(), ": ", key("normalization"), " is '", norm,
+                         "'; elms runs 'no_norm' and 'layer_norm'");
     }
     config_.activation = activation == "relu" ? EncoderActivation::kRelu : EncoderActivation::kGelu;
     config_.norm = norm == "no_norm" ? EncoderNorm::kNoNorm : EncoderNorm::kLayerNorm;
@@ -107,8 +111,8 @@ class EncoderConfigReader {
     ELMS_ASSIGN_OR_RETURN(config_.n_shared_layers, count("elms.refiner.shared_layers", config_.n_layers));
     ELMS_ASSIGN_OR_RETURN(config_.n_decision_layers, count("elms.refiner.decision.layers", 0));
     if (config_.n_shared_layers > config_.n_layers) {
-      return malformed(file_.name(), ": elms.refiner.shared_layers is ", config_.n_shared_layers, ", but the file has ",
-                       config_.n_layers, " layers");
+      return malformed(file_.name(), ": elms.refiner.shared_layers is ", config_.n_shared_layers,
+                       ", but the file has ", config_.n_layers, " layers");
     }
     if (static_cast<std::size_t>(config_.n_decision_layers) > file_.values().size()) {
       return malformed(file_.name(), ": elms.refiner.decision.layers is ", config_.n_decision_layers,
@@ -149,17 +153,21 @@ class EncoderConfigReader {
 
 Result<EncoderConfig> read_encoder_config(const GgufFile& file) {
   Result<EncoderConfig> config = EncoderConfigReader(file).read();
-  if (config.error().code() == StatusCode::kNotFound) return malformed(config.error().message());  // a key, not the file
+  if (config.error().code() == StatusCode::kNotFound)
+    return malformed(config.error().message());  // a key, not the file
   return config;
 }
 
 Status check_encoder_config(const EncoderConfig& config, std::string_view source) {
-  for (const std::int32_t size : {config.d_embedding, config.d_model, config.d_inner, config.d_ff, config.n_layers,
-                                  config.n_heads, config.n_ffn, config.max_positions, config.n_token_types}) {
-    if (size < 1 || size > kMaxSize) return malformed(source, ": found a size of ", size, ", expected 1 to ", kMaxSize);
+  for (const std::int32_t size :
+       {config.d_embedding, config.d_model, config.d_inner, config.d_ff, config.n_layers, config.n_heads,
+        config.n_ffn, config.max_positions, config.n_token_types}) {
+    if (size < 1 || size > kMaxSize)
+      return malformed(source, ": found a size of ", size, ", expected 1 to ", kMaxSize);
   }
   if (config.max_positions < 3) {
-    return malformed(source, ": there are ", config.max_positions, " positions, expected room for [CLS], a token and [SEP]");
+    return malformed(source, ": there are ", config.max_positions,
+                     " positions, expected room for [CLS], a token and [SEP]");
   }
   if (config.d_inner % config.n_heads != 0) {
     return malformed(source, ": expected a size of layers that is a multiple of the ", config.n_heads,

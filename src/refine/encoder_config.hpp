@@ -7,8 +7,8 @@
 
 namespace elms::inline v0::detail {
 
-/// Sizes as the keys `bert.*` or `mobilebert.*` and `elms.refiner.*` and the embedding tables give them, each in bounds and in
-/// agreement with the others. kMalformedFile and kUnsupported name file and key.
+/// Sizes as the keys `bert.*` or `mobilebert.*` and `elms.refiner.*` and the embedding tables give them, each
+/// in bounds and in agreement with the others. kMalformedFile and kUnsupported name file and key.
 [[nodiscard]] Result<EncoderConfig> read_encoder_config(const GgufFile& file);
 
 /// Checks what holds of every encoder, read or to be written: `source` stands for the file in messages.

@@ -12,12 +12,12 @@
 
 namespace elms::inline v0::detail {
 
-/// Whose parameters: those of the decision branch are not tensors but metadata, since llama.cpp refuses a file
-/// with tensors that it does not expect.
+/// Whose parameters: those of the decision branch are not tensors but metadata, since llama.cpp refuses a
+/// file with tensors that it does not expect.
 enum class EncoderBranch : std::uint8_t { kMain, kDecision };
 
-/// An opened file with the sizes that its metadata and embedding tables promise; tensors of layers are checked
-/// when they are asked for. Immutable, movable.
+/// An opened file with the sizes that its metadata and embedding tables promise; tensors of layers are
+/// checked when they are asked for. Immutable, movable.
 class EncoderFile {
  public:
   /// Errors as of EncoderModel::open.

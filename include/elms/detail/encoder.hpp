@@ -16,6 +16,8 @@
 
 namespace elms::inline v0::detail {
 
+struct EncoderParts;  // src/refine/encoder_parts.hpp
+
 enum class EncoderFamily : std::uint8_t { kBert, kMobileBert };
 enum class EncoderActivation : std::uint8_t { kGelu /* with the error function */, kRelu };
 enum class EncoderNorm : std::uint8_t { kLayerNorm, kNoNorm /* x * weight + bias */ };
@@ -89,9 +91,8 @@ class EncoderModel {
 
  private:
   friend class Encoder;
-  struct Impl;
-  explicit EncoderModel(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit EncoderModel(std::unique_ptr<const EncoderParts> parts) noexcept;
+  std::unique_ptr<const EncoderParts> parts_;
 };
 
 /// One forward pass at a time over an EncoderModel, and the buffers for it: nothing is allocated after
