@@ -14,9 +14,9 @@ namespace {
 /// A sentence whose words are labelled; words without letters or figures are left out.
 struct LabelledSentence {
   std::vector<Segment> prompt;
-  std::vector<PromptWord> words;        ///< all of them
-  std::vector<std::size_t> judged;      ///< indices of those that count
-  std::vector<std::uint8_t> kept;       ///< [judged]
+  std::vector<PromptWord> words;    ///< all of them
+  std::vector<std::size_t> judged;  ///< indices of those that count
+  std::vector<std::uint8_t> kept;   ///< [judged]
   std::size_t n_kept = 0;
 };
 
@@ -29,7 +29,8 @@ RefineOptions without_guards() {
 bool has_letters(std::string_view word) {
   return std::any_of(word.begin(), word.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+    return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= 'a' && byte <= 'z');
   });
 }
 
@@ -68,7 +69,8 @@ void count_best(const LabelledSentence& sentence, std::span<const float> scores,
   std::vector<std::size_t> order(sentence.judged.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return detail::refine::comparable(scores[sentence.judged[a]]) > detail::refine::comparable(scores[sentence.judged[b]]);
+    return detail::refine::comparable(scores[sentence.judged[a]]) >
+           detail::refine::comparable(scores[sentence.judged[b]]);
   });
   for (std::size_t i = 0; i < sentence.n_kept; ++i) counts.right += sentence.kept[order[i]];
   counts.kept += static_cast<std::int64_t>(sentence.n_kept);
@@ -78,7 +80,8 @@ void count_best(const LabelledSentence& sentence, std::span<const float> scores,
 
 /// The counts at the threshold over all words that has the highest F1.
 Counts best_threshold(std::vector<std::pair<float, std::uint8_t>> words) {
-  std::stable_sort(words.begin(), words.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(words.begin(), words.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   Counts counts, best;
   for (const auto& word : words) counts.wanted += word.second;
   counts.all = static_cast<std::int64_t>(words.size());
@@ -96,13 +99,16 @@ Counts best_threshold(std::vector<std::pair<float, std::uint8_t>> words) {
 }
 
 constexpr std::string_view kStopWords[] = {
-    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been",
-    "before", "being", "between", "both", "but", "by", "can", "could", "did", "do", "does", "during", "each", "few", "for",
-    "from", "further", "had", "has", "have", "having", "he", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is",
-    "it", "its", "just", "me", "more", "most", "my", "no", "nor", "not", "now", "of", "off", "on", "once", "only", "or",
-    "other", "our", "out", "over", "own", "same", "she", "should", "so", "some", "such", "than", "that", "the", "their",
-    "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "very", "was",
-    "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "would", "you", "your"};
+    "a",     "about", "after", "again",   "all",  "also",   "am",     "an",      "and",   "any",   "are",
+    "as",    "at",    "be",    "because", "been", "before", "being",  "between", "both",  "but",   "by",
+    "can",   "could", "did",   "do",      "does", "during", "each",   "few",     "for",   "from",  "further",
+    "had",   "has",   "have",  "having",  "he",   "her",    "here",   "him",     "his",   "how",   "i",
+    "if",    "in",    "into",  "is",      "it",   "its",    "just",   "me",      "more",  "most",  "my",
+    "no",    "nor",   "not",   "now",     "of",   "off",    "on",     "once",    "only",  "or",    "other",
+    "our",   "out",   "over",  "own",     "same", "she",    "should", "so",      "some",  "such",  "than",
+    "that",  "the",   "their", "them",    "then", "there",  "these",  "they",    "this",  "those", "through",
+    "to",    "too",   "under", "until",   "up",   "very",   "was",    "we",      "were",  "what",  "when",
+    "where", "which", "while", "who",     "whom", "why",    "will",   "with",    "would", "you",   "your"};
 
 bool is_stop_word(std::string_view word) {
   std::string lower(word);
@@ -123,18 +129,20 @@ void count_stop_words(const LabelledSentence& sentence, Counts& counts) {
 }
 
 /// The pairs that align.
-Result<std::vector<LabelledSentence>> labelled_sentences(std::string_view sentences, std::string_view compressions,
+Result<std::vector<LabelledSentence>> labelled_sentences(std::string_view sentences,
+                                                         std::string_view compressions,
                                                          const RefinerEvalOptions& options,
                                                          std::int64_t& n_skipped) {
   if (options.from_line < 0 || options.max_pairs < 0) {
-    return detail::invalid_argument("refiner: from line ", options.from_line, ", at most ", options.max_pairs, " pairs");
+    return detail::invalid_argument("refiner: from line ", options.from_line, ", at most ", options.max_pairs,
+                                    " pairs");
   }
   std::vector<LabelledSentence> labelled;
   std::int64_t line = 0;
   for (; !sentences.empty() && !compressions.empty(); ++line) {
     const std::string_view sentence = take_line(sentences), compression = take_line(compressions);
-    const bool wanted = line >= options.from_line &&
-                        (options.max_pairs == 0 || line < options.from_line + options.max_pairs);
+    const bool wanted =
+        line >= options.from_line && (options.max_pairs == 0 || line < options.from_line + options.max_pairs);
     if (!wanted) continue;
     LabelledSentence pair = label(sentence, compression);
     if (pair.judged.empty()) {
@@ -147,8 +155,8 @@ Result<std::vector<LabelledSentence>> labelled_sentences(std::string_view senten
     return detail::invalid_argument("refiner: only one of both files goes on after line ", line);
   }
   if (labelled.empty()) {
-    return detail::invalid_argument("refiner: no pair to judge on: ", line, " lines, from line ", options.from_line, ", ",
-                                    n_skipped, " do more than delete words");
+    return detail::invalid_argument("refiner: no pair to judge on: ", line, " lines, from line ",
+                                    options.from_line, ", ", n_skipped, " do more than delete words");
   }
   return labelled;
 }
@@ -173,25 +181,29 @@ Result<RefinerEvalResult> evaluate_refiner(std::string_view sentences, std::stri
     Counts counts;
     std::vector<std::pair<float, std::uint8_t>> all;
     for (const LabelledSentence& pair : pairs) {
-      ELMS_ASSIGN_OR_RETURN(const std::vector<float> scores, scorer.score(method, pair.prompt, without_guards()));
+      ELMS_ASSIGN_OR_RETURN(const std::vector<float> scores,
+                            scorer.score(method, pair.prompt, without_guards()));
       count_best(pair, scores, counts);
       for (std::size_t i = 0; i < pair.judged.size(); ++i) {
         all.emplace_back(detail::refine::comparable(scores[pair.judged[i]]), pair.kept[i]);
       }
-      ELMS_RETURN_IF_ERROR(
-          progress.report(static_cast<double>(++n_done) / static_cast<double>(methods.size() * pairs.size())));
+      ELMS_RETURN_IF_ERROR(progress.report(static_cast<double>(++n_done) /
+                                           static_cast<double>(methods.size() * pairs.size())));
     }
     result.scores.push_back(counts.score(to_string(method), result.n_pairs));
     if (method == ScoreMethod::kRefiner || method == ScoreMethod::kSelfInformation) {
-      result.scores.push_back(best_threshold(std::move(all))
-                                  .score(std::string(to_string(method)) + ", best threshold", result.n_pairs));
+      result.scores.push_back(
+          best_threshold(std::move(all))
+              .score(std::string(to_string(method)) + ", best threshold", result.n_pairs));
     }
   }
   Counts stop_words, everything;
   for (const LabelledSentence& pair : pairs) {
     count_stop_words(pair, stop_words);
-    const auto n = static_cast<std::int64_t>(pair.judged.size()), n_kept = static_cast<std::int64_t>(pair.n_kept);
-    everything = {everything.right + n_kept, everything.kept + n, everything.wanted + n_kept, everything.all + n};
+    const auto n = static_cast<std::int64_t>(pair.judged.size()),
+               n_kept = static_cast<std::int64_t>(pair.n_kept);
+    everything = {everything.right + n_kept, everything.kept + n, everything.wanted + n_kept,
+                  everything.all + n};
   }
   result.scores.push_back(stop_words.score("stop words", result.n_pairs));
   result.scores.push_back(everything.score("all words", result.n_pairs));

@@ -23,7 +23,8 @@ std::size_t budget_of(const Tokenizer& tokenizer, std::span<const Segment> promp
     if (!segment.may_lose_words()) question += segment.text;
   }
   const std::size_t n_question = std::min(n_before, tokenizer.encode(question).size());
-  return n_question + static_cast<std::size_t>(std::floor(keep_ratio * static_cast<double>(n_before - n_question) + 1e-9));
+  return n_question +
+         static_cast<std::size_t>(std::floor(keep_ratio * static_cast<double>(n_before - n_question) + 1e-9));
 }
 
 Result<CutItems> cut_items(std::span<const TaskItem> items, const Tokenizer& tokenizer,
@@ -46,7 +47,8 @@ Result<CutItems> cut_items(std::span<const TaskItem> items, const Tokenizer& tok
   return cut;
 }
 
-Status check_tasks(const ElasticModel* model, std::span<const TaskItem> items, const RefinedTaskOptions& options) {
+Status check_tasks(const ElasticModel* model, std::span<const TaskItem> items,
+                   const RefinedTaskOptions& options) {
   if (model == nullptr) return detail::invalid_argument("task: the model is null");
   if (items.empty()) return detail::invalid_argument("task: there are no items");
   if (options.max_items < 0) return detail::invalid_argument("task: at most ", options.max_items, " items");
@@ -67,7 +69,8 @@ std::vector<Segment> task_segments(std::string_view prompt) {
   };
   const std::size_t last = prompt.find_last_not_of(" \t\r\n");
   std::size_t question = last == std::string_view::npos ? 0 : line_before(last + 1);
-  const std::string_view line = prompt.substr(question, last == std::string_view::npos ? 0 : last + 1 - question);
+  const std::string_view line =
+      prompt.substr(question, last == std::string_view::npos ? 0 : last + 1 - question);
   const bool cue = !line.empty() && line.back() == ':' && std::count(line.begin(), line.end(), ' ') < 3;
   if (cue && question > 0) question = line_before(question - 1);
   std::vector<Segment> segments;
@@ -94,14 +97,17 @@ Result<std::vector<RefinedTaskResult>> evaluate_refined_task(std::shared_ptr<con
   for (const ScoreMethod method : options.methods) {
     std::vector<std::vector<float>> scores;
     for (const TaskItem& item : chosen) {
-      ELMS_ASSIGN_OR_RETURN(scores.emplace_back(), scorer.score(method, task_segments(item.prompt), options.refine));
+      ELMS_ASSIGN_OR_RETURN(scores.emplace_back(),
+                            scorer.score(method, task_segments(item.prompt), options.refine));
     }
     for (const double ratio : options.keep_ratios) {
       ELMS_ASSIGN_OR_RETURN(const CutItems cut, cut_items(chosen, *tokenizer, scores, ratio, options.refine));
-      ELMS_ASSIGN_OR_RETURN(const std::vector<TaskEvalResult> evaluated, evaluate_task(model, cut.items, levels));
+      ELMS_ASSIGN_OR_RETURN(const std::vector<TaskEvalResult> evaluated,
+                            evaluate_task(model, cut.items, levels));
       const Score& score = evaluated.front().total;
       results.push_back({method, ratio, score.n, score.accuracy(), cut.tokens_before, cut.tokens_after});
-      ELMS_RETURN_IF_ERROR(progress.report(static_cast<double>(results.size()) / static_cast<double>(n_runs)));
+      ELMS_RETURN_IF_ERROR(
+          progress.report(static_cast<double>(results.size()) / static_cast<double>(n_runs)));
     }
   }
   return results;

@@ -32,7 +32,7 @@ std::vector<Run> runs_of(std::string_view text) {
 std::vector<std::uint8_t> matched_runs(const std::vector<Run>& longer, const std::vector<Run>& shorter) {
   constexpr std::int32_t kMatch = 1 << 10, kNone = -(1 << 30);  // a match counts more than all neighbours
   const std::size_t n = longer.size(), m = shorter.size(), stride = m + 1;
-  std::vector<std::int32_t> best((n + 1) * stride, 0);     // of the first i and j runs
+  std::vector<std::int32_t> best((n + 1) * stride, 0);        // of the first i and j runs
   std::vector<std::int32_t> ending((n + 1) * stride, kNone);  // and the last two of them are a pair
   for (std::size_t i = 1; i <= n; ++i) {
     for (std::size_t j = 1; j <= m; ++j) {

@@ -17,8 +17,8 @@ float surprise(std::span<const float> logits, TokenId token) {
   return static_cast<float>(std::log(sum)) + best - logits[static_cast<std::size_t>(token)];
 }
 
-/// Where each token's bytes end in the text, [n_tokens]. A leading blank that the tokenizer puts in is not counted;
-/// where tokens do not spell the text, places are in proportion.
+/// Where each token's bytes end in the text, [n_tokens]. A leading blank that the tokenizer puts in is not
+/// counted; where tokens do not spell the text, places are in proportion.
 std::vector<std::size_t> token_ends(const Tokenizer& tokenizer, std::span<const TokenId> tokens,
                                     std::string_view text) {
   std::vector<std::size_t> ends;
@@ -77,8 +77,8 @@ Result<std::vector<float>> WordScorer::score(ScoreMethod method, std::span<const
   return scores;
 }
 
-/// A text longer than the model's context is read in windows, each of which begins in the middle of the one before; a
-/// token is judged with at least half a window before it.
+/// A text longer than the model's context is read in windows, each of which begins in the middle of the one
+/// before; a token is judged with at least half a window before it.
 Result<std::vector<float>> WordScorer::self_information(std::string_view text,
                                                         std::span<const PromptWord> words) {
   if (model_ == nullptr) return detail::invalid_argument("scores: self-information needs a language model");

@@ -29,14 +29,49 @@ inline const elms::Tokenizer& mini_tokenizer() {
 
 /// What guards must find whole in a text: none holds another.
 inline constexpr std::array<std::string_view, 14> kGuardedPieces = {
-    "<|im_start|>user", "[INST]", "<start_of_turn>model", "<|eot_id|>", "{\"a\": [1, 2, {\"b\": \"x y\"}], \"c\": null}",
-    "[\"one two\", 3]", "`int x = 1;`", "https://example.org/a?b=c&d=(e)", "www.example.com/x", "me.too@example.org",
-    "3.5 kg", "$1,000.50", "25%", "2024-05-01"};
+    "<|im_start|>user",
+    "[INST]",
+    "<start_of_turn>model",
+    "<|eot_id|>",
+    "{\"a\": [1, 2, {\"b\": \"x y\"}], \"c\": null}",
+    "[\"one two\", 3]",
+    "`int x = 1;`",
+    "https://example.org/a?b=c&d=(e)",
+    "www.example.com/x",
+    "me.too@example.org",
+    "3.5 kg",
+    "$1,000.50",
+    "25%",
+    "2024-05-01"};
 
-inline constexpr std::array<std::string_view, 28> kPlainPieces = {
-    "the", "quick", "brown-fox", "jumped", "over", "extraordinarily", "lazy", "dogs,", "and", "then.", "Why?", "(perhaps)",
-    "\"quoted\"", "U.S.", "e.g.", "naïve", "Straße", "Ελληνικά", "русский", "你好世界", "今日は", "สวัสดี", "한국어", "👍🏽",
-    "👨‍👩‍👧", "🇩🇪🇫🇷", "e\xCC\x81t\xC3\xA9", "\xFF\xFE"};
+inline constexpr std::array<std::string_view, 28> kPlainPieces = {"the",
+                                                                  "quick",
+                                                                  "brown-fox",
+                                                                  "jumped",
+                                                                  "over",
+                                                                  "extraordinarily",
+                                                                  "lazy",
+                                                                  "dogs,",
+                                                                  "and",
+                                                                  "then.",
+                                                                  "Why?",
+                                                                  "(perhaps)",
+                                                                  "\"quoted\"",
+                                                                  "U.S.",
+                                                                  "e.g.",
+                                                                  "naïve",
+                                                                  "Straße",
+                                                                  "Ελληνικά",
+                                                                  "русский",
+                                                                  "你好世界",
+                                                                  "今日は",
+                                                                  "สวัสดี",
+                                                                  "한국어",
+                                                                  "👍🏽",
+                                                                  "👨‍👩‍👧",
+                                                                  "🇩🇪🇫🇷",
+                                                                  "e\xCC\x81t\xC3\xA9",
+                                                                  "\xFF\xFE"};
 
 inline std::string random_text_piece(std::mt19937& rng) {
   if (rng() % 7 == 0) return std::string(kGuardedPieces[rng() % kGuardedPieces.size()]);
@@ -45,7 +80,8 @@ inline std::string random_text_piece(std::mt19937& rng) {
 }
 
 inline std::string random_white(std::mt19937& rng) {
-  constexpr std::array<std::string_view, 12> kWhites = {" ", " ", " ", " ", " ", " ", " ", "  ", "\n", "\n", "\n\n", "\n    "};
+  constexpr std::array<std::string_view, 12> kWhites = {" ", " ",  " ",  " ",  " ",    " ",
+                                                        " ", "  ", "\n", "\n", "\n\n", "\n    "};
   return std::string(kWhites[rng() % kWhites.size()]);
 }
 

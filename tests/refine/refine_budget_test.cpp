@@ -46,12 +46,14 @@ void check_map(const std::vector<Segment>& prompt, const RefinedPrompt& refined)
 void check_words(const std::vector<Segment>& prompt, const RefinedPrompt& refined) {
   const std::string source = whole_text(prompt);
   std::vector<char> kept(source.size(), 0);
-  for (const elms::ByteSpan span : refined.kept) std::fill_n(kept.begin() + static_cast<long>(span.begin), span.size(), 1);
+  for (const elms::ByteSpan span : refined.kept)
+    std::fill_n(kept.begin() + static_cast<long>(span.begin), span.size(), 1);
   for (const elms::RefinedWord& word : refined.words) {
-    const auto n = std::count(kept.begin() + static_cast<long>(word.span.begin), kept.begin() + static_cast<long>(word.span.end), 1);
+    const auto n = std::count(kept.begin() + static_cast<long>(word.span.begin),
+                              kept.begin() + static_cast<long>(word.span.end), 1);
     REQUIRE(n == (word.kept ? static_cast<long>(word.span.size()) : 0));
-    const bool hard = word.kind == WordKind::kProtected || word.kind == WordKind::kMarker || word.kind == WordKind::kJson ||
-                      word.kind == WordKind::kCode;
+    const bool hard = word.kind == WordKind::kProtected || word.kind == WordKind::kMarker ||
+                      word.kind == WordKind::kJson || word.kind == WordKind::kCode;
     REQUIRE((word.kept || !hard));
   }
   for (std::size_t i = 0; i < prompt.size(); ++i) {
@@ -59,7 +61,8 @@ void check_words(const std::vector<Segment>& prompt, const RefinedPrompt& refine
   }
 }
 
-/// Scores that make one more word, the best that was dropped, be kept as well: its text must be over the budget.
+/// Scores that make one more word, the best that was dropped, be kept as well: its text must be over the
+/// budget.
 void check_tight(const std::vector<Segment>& prompt, const RefinedPrompt& refined) {
   std::vector<std::uint8_t> kept;
   std::size_t best = refined.words.size();
@@ -83,8 +86,9 @@ void check_tight(const std::vector<Segment>& prompt, const RefinedPrompt& refine
 
 }  // namespace
 
-TEST_CASE("refine_by_scores meets every budget that the protected text leaves, for thousands of random prompts",
-          "[refine]") {
+TEST_CASE(
+    "refine_by_scores meets every budget that the protected text leaves, for thousands of random prompts",
+    "[refine]") {
   std::mt19937 rng = elms_test::make_rng(71);
   int n_refined = 0, n_too_small = 0;
   for (int round = 0; round < 1500; ++round) {
@@ -97,7 +101,8 @@ TEST_CASE("refine_by_scores meets every budget that the protected text leaves, f
     const std::size_t n_before = mini_tokenizer().encode(source).size();
     for (const double ratio : {0.9, 0.6, 0.35, 0.1}) {
       CAPTURE(ratio);
-      const auto refined = elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio));
+      const auto refined =
+          elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio));
       if (!refined.has_value()) {
         REQUIRE(refined.error().code() == elms::StatusCode::kInvalidArgument);
         ++n_too_small;
@@ -106,7 +111,8 @@ TEST_CASE("refine_by_scores meets every budget that the protected text leaves, f
       ++n_refined;
       CAPTURE(refined->text);
       REQUIRE(refined->tokens_before == n_before);
-      REQUIRE(refined->budget_tokens <= static_cast<std::size_t>(ratio * static_cast<double>(n_before) + 1e-6));
+      REQUIRE(refined->budget_tokens <=
+              static_cast<std::size_t>(ratio * static_cast<double>(n_before) + 1e-6));
       REQUIRE(refined->tokens_after == mini_tokenizer().encode(refined->text).size());
       REQUIRE(refined->tokens_after <= refined->budget_tokens);
       check_map(prompt, *refined);
@@ -118,24 +124,29 @@ TEST_CASE("refine_by_scores meets every budget that the protected text leaves, f
   CHECK(n_too_small > 100);  // both ways are taken
 }
 
-TEST_CASE("refine_by_scores of a prompt of 10,000 words is exact, fast outside the tokenizer, and the same every time",
-          "[refine]") {
+TEST_CASE(
+    "refine_by_scores of a prompt of 10,000 words is exact, fast outside the tokenizer, and the same every "
+    "time",
+    "[refine]") {
   std::mt19937 rng = elms_test::make_rng(72);
-  const std::vector<Segment> prompt = {Segment::protect("Answer from the text.\n"),
-                                       Segment::compress(elms_test::random_prompt_text(rng, 10000)),
-                                       Segment::protect("Question: which?\nAnswer:", elms::SegmentRole::kQuestion)};
+  const std::vector<Segment> prompt = {
+      Segment::protect("Answer from the text.\n"),
+      Segment::compress(elms_test::random_prompt_text(rng, 10000)),
+      Segment::protect("Question: which?\nAnswer:", elms::SegmentRole::kQuestion)};
   const auto words = elms::prompt_words(prompt);
   REQUIRE(words.size() > 10000);
   const std::vector<float> scores = elms_test::random_scores(rng, words.size());
   RefineOptions options;
   options.json = options.code = options.markers = elms::Guard::kPrefer;
   for (const double ratio : {0.8, 0.4}) {
-    const auto refined = elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
+    const auto refined =
+        elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
     REQUIRE_OK(refined);
     CHECK(refined->tokens_after <= refined->budget_tokens);
     CHECK(refined->tokens_after + 3 >= refined->budget_tokens);
     check_map(prompt, *refined);
-    const auto again = elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
+    const auto again =
+        elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
     REQUIRE_OK(again);
     CHECK(again->text == refined->text);
   }
@@ -156,8 +167,8 @@ TEST_CASE("refine_by_scores keeps a prompt that fits as it is", "[refine]") {
 }
 
 TEST_CASE("refine_by_scores names what cannot be", "[refine]") {
-  const auto refine = [](const std::vector<Segment>& prompt, const RefineBudget& budget, const RefineOptions& options = {},
-                         std::optional<std::size_t> n_scores = {}) {
+  const auto refine = [](const std::vector<Segment>& prompt, const RefineBudget& budget,
+                         const RefineOptions& options = {}, std::optional<std::size_t> n_scores = {}) {
     const std::vector<float> scores(n_scores.value_or(elms::prompt_words(prompt, options).size()), 0.5f);
     const auto refined = elms::refine_by_scores(prompt, scores, mini_tokenizer(), budget, options);
     REQUIRE_FALSE(refined.has_value());
@@ -167,23 +178,27 @@ TEST_CASE("refine_by_scores names what cannot be", "[refine]") {
   using Catch::Matchers::Contains;
   CHECK_THAT(refine({}, RefineBudget::keep(0.5)), Contains("empty"));
   CHECK_THAT(refine({Segment::compress("")}, RefineBudget::keep(0.5)), Contains("0 bytes in 1 segments"));
-  CHECK_THAT(refine({Segment::protect("all of this stays here")}, RefineBudget::keep(0.5)), Contains("nothing may be dropped"));
-  CHECK_THAT(refine({Segment::protect("all of this stays here"), Segment::compress(" but not this")}, RefineBudget::tokens(2)),
+  CHECK_THAT(refine({Segment::protect("all of this stays here")}, RefineBudget::keep(0.5)),
+             Contains("nothing may be dropped"));
+  CHECK_THAT(refine({Segment::protect("all of this stays here"), Segment::compress(" but not this")},
+                    RefineBudget::tokens(2)),
              Contains("budget is 2"));
   for (const double ratio : {0.0, -1.0, 1.5, std::nan("")}) {
     CHECK_THAT(refine({Segment::compress("a b c")}, RefineBudget::keep(ratio)), Contains("keep ratio"));
   }
   CHECK_THAT(refine({Segment::compress("a b c")}, RefineBudget::tokens(0)), Contains("0 tokens"));
-  CHECK_THAT(refine({Segment::compress("a b c")}, RefineBudget::keep(0.5), {}, 2), Contains("2 scores for 3 words"));
+  CHECK_THAT(refine({Segment::compress("a b c")}, RefineBudget::keep(0.5), {}, 2),
+             Contains("2 scores for 3 words"));
   RefineOptions strict;
   strict.strict_protection = true;
-  CHECK_THAT(refine({Segment::compress("It costs $1,000.50 or 2,000.75 now")}, RefineBudget::tokens(5), strict),
-             Contains("what is protected takes"));
+  CHECK_THAT(
+      refine({Segment::compress("It costs $1,000.50 or 2,000.75 now")}, RefineBudget::tokens(5), strict),
+      Contains("what is protected takes"));
 }
 
 TEST_CASE("refine_by_scores follows its options", "[refine]") {
-  const auto refine = [](const std::vector<Segment>& prompt, const std::vector<float>& scores, const RefineBudget& budget,
-                         const RefineOptions& options) {
+  const auto refine = [](const std::vector<Segment>& prompt, const std::vector<float>& scores,
+                         const RefineBudget& budget, const RefineOptions& options) {
     const auto refined = elms::refine_by_scores(prompt, scores, mini_tokenizer(), budget, options);
     REQUIRE_OK(refined);
     return refined->text;
@@ -213,8 +228,9 @@ TEST_CASE("refine_by_scores follows its options", "[refine]") {
   options.filter_keep_ratio = 0.4;
   CHECK(refine(sentences, mixed, budget("one two three."), options) == "one two three.");
 
-  const std::vector<Segment> own = {Segment::compress("one two three four\n", elms::SegmentRole::kContext, 0.0),
-                                    Segment::compress("five six")};
+  const std::vector<Segment> own = {
+      Segment::compress("one two three four\n", elms::SegmentRole::kContext, 0.0),
+      Segment::compress("five six")};
   CHECK(refine(own, std::vector<float>(6, 0.5f), RefineBudget::keep(1.0), {}) == "five six");
 
   options = {};

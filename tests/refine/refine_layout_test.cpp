@@ -51,12 +51,14 @@ TEST_CASE("lines and paragraphs stay, empty lines go", "[refine]") {
 
 TEST_CASE("the edges of protected text count as line breaks", "[refine]") {
   const auto prompt = [](const char* context) {
-    return std::vector<Segment>{Segment::protect("Header:\n"), Segment::compress(context), Segment::protect("\nQuestion")};
+    return std::vector<Segment>{Segment::protect("Header:\n"), Segment::compress(context),
+                                Segment::protect("\nQuestion")};
   };
   CHECK(without(prompt("a b\nc d"), {"a", "b"}) == "Header:\nc d\nQuestion");
   CHECK(without(prompt("a b\nc d"), {"c", "d"}) == "Header:\na b\nQuestion");
   CHECK(without(prompt("a b\nc d"), {"a", "b", "c", "d"}) == "Header:\n\nQuestion");
-  const std::vector<Segment> inline_parts = {Segment::protect("say "), Segment::compress("a b"), Segment::protect(" now")};
+  const std::vector<Segment> inline_parts = {Segment::protect("say "), Segment::compress("a b"),
+                                             Segment::protect(" now")};
   CHECK(without(inline_parts, {"a"}) == "say b now");
   CHECK(without(inline_parts, {"b"}) == "say a now");
 }

@@ -1,4 +1,5 @@
-// How well scores of words agree with what people keep of a sentence, and what cutting prompts costs in answers.
+// How well scores of words agree with what people keep of a sentence, and what cutting prompts costs in
+// answers.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ enum class ScoreMethod : std::uint8_t {
   kRefiner,          ///< PromptRefiner
   kRandom,           ///< uniform, by seed
   kTruncation,       ///< the earlier, the higher
-  kSelfInformation,  ///< sum of -log p of a word's tokens under a language model (Selective Context, Li et al. 2023)
+  kSelfInformation,  ///< sum of -log p of a word's tokens under a language model (Selective Context, Li et
+                     ///< al. 2023)
 };
 /// "refiner", "random", "truncation", "self-information". Static storage.
 [[nodiscard]] const char* to_string(ScoreMethod method) noexcept;
@@ -72,13 +74,15 @@ struct RefinerEvalResult {
   std::int64_t n_skipped = 0;  ///< the compression does more than delete, or one of both is empty
 };
 
-/// Line i of `compressions` is what is left of line i of `sentences`. A pair's labels come from the longest common
-/// subsequence of both texts' words, without regard to case; a pair whose compression has a word outside it is skipped.
-/// Marks of punctuation are neither kept nor dropped here. Every method keeps as many words of a sentence as the
-/// people did, the words of the highest score; "refiner, best threshold" keeps those above the one threshold of all
-/// sentences that gives the highest F1 on these pairs; "stop words" drops the words of a list.
-/// kInvalidArgument: the texts have different numbers of lines, or no pair is left.
-[[nodiscard]] Result<RefinerEvalResult> evaluate_refiner(std::string_view sentences, std::string_view compressions,
+/// Line i of `compressions` is what is left of line i of `sentences`. A pair's labels come from the longest
+/// common subsequence of both texts' words, without regard to case; a pair whose compression has a word
+/// outside it is skipped. Marks of punctuation are neither kept nor dropped here. Every method keeps as many
+/// words of a sentence as the people did, the words of the highest score; "refiner, best threshold" keeps
+/// those above the one threshold of all sentences that gives the highest F1 on these pairs; "stop words"
+/// drops the words of a list. kInvalidArgument: the texts have different numbers of lines, or no pair is
+/// left.
+[[nodiscard]] Result<RefinerEvalResult> evaluate_refiner(std::string_view sentences,
+                                                         std::string_view compressions,
                                                          const RefinerEvalOptions& options);
 
 struct RefinedTaskOptions {
@@ -86,7 +90,7 @@ struct RefinedTaskOptions {
   std::vector<double> keep_ratios;               ///< of the tokens of a prompt that may be dropped, in (0, 1]
   std::shared_ptr<const PromptRefiner> refiner;  ///< needed by kRefiner
   RefineOptions refine;
-  int level = 0;              ///< of the model
+  int level = 0;               ///< of the model
   std::int64_t max_items = 0;  ///< sampled evenly over the items; 0: all
   std::uint64_t seed = 1;
   ProgressCallback progress;
@@ -100,14 +104,14 @@ struct RefinedTaskResult {
   double tokens_before = 0.0, tokens_after = 0.0;  ///< mean of a prompt
 };
 
-/// A prompt as segments: its last line is the question; where that is only a cue for the answer ("Function:"), the line
-/// before belongs to it. Everything before is compressible.
+/// A prompt as segments: its last line is the question; where that is only a cue for the answer
+/// ("Function:"), the line before belongs to it. Everything before is compressible.
 [[nodiscard]] std::vector<Segment> task_segments(std::string_view prompt);
 
-/// Accuracy of the model on items whose prompts were cut, for each method and keep ratio. A prompt's budget is the tokens
-/// of its question and that share of the others.
-[[nodiscard]] Result<std::vector<RefinedTaskResult>> evaluate_refined_task(std::shared_ptr<const ElasticModel> model,
-                                                                           std::span<const TaskItem> items,
-                                                                           const RefinedTaskOptions& options);
+/// Accuracy of the model on items whose prompts were cut, for each method and keep ratio. A prompt's budget
+/// is the tokens of its question and that share of the others.
+[[nodiscard]] Result<std::vector<RefinedTaskResult>> evaluate_refined_task(
+    std::shared_ptr<const ElasticModel> model, std::span<const TaskItem> items,
+    const RefinedTaskOptions& options);
 
 }  // namespace elms::inline v0::offline
