@@ -47,7 +47,7 @@ Result<CutItems> cut_items(std::span<const TaskItem> items, const Tokenizer& tok
   return cut;
 }
 
-Status check_tasks(const ElasticModel* model, std::span<const TaskItem> items,
+Status check_refined_tasks(const ElasticModel* model, std::span<const TaskItem> items,
                    const RefinedTaskOptions& options) {
   if (model == nullptr) return detail::invalid_argument("task: the model is null");
   if (items.empty()) return detail::invalid_argument("task: there are no items");
@@ -82,7 +82,7 @@ std::vector<Segment> task_segments(std::string_view prompt) {
 Result<std::vector<RefinedTaskResult>> evaluate_refined_task(std::shared_ptr<const ElasticModel> model,
                                                              std::span<const TaskItem> items,
                                                              const RefinedTaskOptions& options) {
-  ELMS_RETURN_IF_ERROR(check_tasks(model.get(), items, options));
+  ELMS_RETURN_IF_ERROR(check_refined_tasks(model.get(), items, options));
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, model->tokenizer());
   std::size_t n = items.size();
   if (options.max_items > 0) n = std::min(n, static_cast<std::size_t>(options.max_items));
