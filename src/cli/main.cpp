@@ -23,6 +23,8 @@ int run(int argc, char** argv) {
   elms_cli::add_elasticize(app, action);
   elms_cli::add_recover(app, action);
   elms_cli::add_run(app, action);
+  elms_cli::add_refine(app, action);
+  elms_cli::add_decide(app, action);
   elms_cli::add_eval(app, action);
   elms_cli::add_extract(app, action);
   elms_cli::add_synth(app, action);
