@@ -34,8 +34,8 @@ struct TimedPoint {
   std::int32_t n_context = 0;  ///< positions in the cache before
   bool held_out = false;       ///< not fitted
   std::vector<double> runs_ms;
-  double measured_ms = 0.0;    ///< the lower quartile of the runs: what others on the machine disturb least
-  double predicted_ms = 0.0;   ///< of the law as fitted to lower quartiles
+  double measured_ms = 0.0;    ///< the lowest decile of the runs: what others on the machine disturb least
+  double predicted_ms = 0.0;   ///< of the law as fitted to lowest deciles
 };
 
 struct Calibration {

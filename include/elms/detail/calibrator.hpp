@@ -42,6 +42,7 @@ class Calibrator {
 
  private:
   static constexpr std::int32_t kCachedPrompt = 16;  ///< tokens of a prompt on top of a cache
+  static constexpr double kUndisturbed = 0.1;        ///< quantile of the runs that others on the machine disturb least
   static constexpr int kDecodeRun = 4;               ///< tokens that are timed together
 
   [[nodiscard]] std::int32_t longest() const noexcept {
@@ -229,7 +230,7 @@ class Calibrator {
     for (Timed& timed : points_) result_.points.push_back(std::move(timed.point));
   }
 
-  /// The law of lower quartiles gives the shape; the median of all runs over it, the scale. Returns that.
+  /// The law of undisturbed runs gives the shape; the median of all runs over it, the scale. Returns that.
   double fit_phase(Phase phase, const LatencyModel& works, PhaseProfile& profile) {
     FitData data;
     for (Timed& timed : points_) {
@@ -237,7 +238,7 @@ class Calibrator {
       if (point.phase != phase) continue;
       std::vector<double> sorted = point.runs_ms;
       std::sort(sorted.begin(), sorted.end());
-      point.measured_ms = quantile(sorted, 0.25);
+      point.measured_ms = quantile(sorted, kUndisturbed);
       const std::vector<double> terms = terms_of(point, works);
       data.n_terms = terms.size();
       if (!point.held_out) data.add(terms, point.measured_ms);
