@@ -22,6 +22,9 @@ struct CalibrationOptions {
   std::int32_t max_tokens = 512;      ///< longest prompt and context to time; less where the model or the time allow less
   /// Runs the refiner over about so many words; empty: the refiner's time stays a guess that requests correct.
   std::function<Status(std::int32_t n_words)> refine{};
+  /// What times are read from, in milliseconds; empty: the steady clock. CPU time of the thread, with a pool of one thread, is
+  /// free of what others on the machine do.
+  std::function<double()> clock_ms{};
   /// The share that is done, 0 .. 1; kStop ends the work with kCancelled. May be empty.
   std::function<Flow(double fraction)> on_progress{};
 };

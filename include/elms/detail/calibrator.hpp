@@ -30,17 +30,19 @@ class Calibrator {
       : model_(std::move(model)), options_(options) {}
 
   Result<Calibration> run() {
-    const double start = now_ms();
+    const double start = clock_ms();
     ELMS_RETURN_IF_ERROR(make_sessions());
     ELMS_RETURN_IF_ERROR(plan());
     list_points();
     ELMS_RETURN_IF_ERROR(time_rounds());
     fit();
-    result_.profile.seconds = (now_ms() - start) / 1e3;
+    result_.profile.seconds = (clock_ms() - start) / 1e3;
     return std::move(result_);
   }
 
  private:
+  [[nodiscard]] double clock_ms() const { return options_.clock_ms ? options_.clock_ms() : now_ms(); }
+
   static constexpr std::int32_t kCachedPrompt = 16;  ///< tokens of a prompt on top of a cache
   static constexpr double kUndisturbed = 0.1;        ///< quantile of the runs that others on the machine disturb least
   static constexpr int kDecodeRun = 4;               ///< tokens that are timed together
@@ -67,9 +69,9 @@ class Calibrator {
   /// Milliseconds of a prompt at a level on top of what the session holds.
   Result<double> time_prompt(Session& session, int level, std::int32_t n_tokens) {
     ELMS_RETURN_IF_ERROR(session.set_level(level));
-    const double start = now_ms();
+    const double start = clock_ms();
     ELMS_RETURN_IF_ERROR(session.prefill(std::span(tokens_).first(static_cast<std::size_t>(n_tokens))));
-    return now_ms() - start;
+    return clock_ms() - start;
   }
 
   /// Lengths and contexts by what a first prompt of the full model says.
@@ -82,10 +84,10 @@ class Calibrator {
       ELMS_ASSIGN_OR_RETURN(per_token, time_prompt(session, top, 8));
       per_token /= 8.0;
     }
-    std::vector<int> shown = {0, top};
-    if (top >= 2) shown.push_back(top / 2);
-    if (top >= 5) shown.push_back(top * 3 / 4);
-    std::sort(shown.begin(), shown.end());
+    const double round_ms = options_.seconds * 1e3 / 6.0;
+    std::vector<int> shown;  // every other level where that is cheap, else the ends and one or two between
+    const int n_shown = std::clamp(static_cast<int>(round_ms / (per_token * 100.0)), 3, 5);
+    for (int i = 0; i < n_shown; ++i) shown.push_back(static_cast<int>(std::lround(static_cast<double>(top) * i / (n_shown - 1))));
     shown.erase(std::unique(shown.begin(), shown.end()), shown.end());
     plan_.levels = shown;
     for (int level = 0; level <= top; ++level) {
@@ -95,7 +97,6 @@ class Calibrator {
 
     double shares = 0.0;
     for (const int level : shown) shares += model_->levels()[static_cast<std::size_t>(level)].cost_share;
-    const double round_ms = options_.seconds * 1e3 / 6.0;
     // Lengths of a round grow from 4 by halves of the longest that the time allows: 4, L/8, L/4, L/2, L.
     std::int32_t longest_length = longest();
     while (longest_length > 24 && per_token * shares * 1.9 * longest_length > round_ms * 0.75) longest_length -= longest_length / 8;
@@ -128,6 +129,7 @@ class Calibrator {
   struct Timed {
     TimedPoint point;
     std::size_t session = 0;
+    double spent_ms = 0.0;  ///< setting up included
   };
 
   void list_points() {
@@ -162,9 +164,9 @@ class Calibrator {
   Result<double> time_once(const Timed& timed) {
     const TimedPoint& point = timed.point;
     if (point.phase == Phase::kRefine) {
-      const double start = now_ms();
+      const double start = clock_ms();
       ELMS_RETURN_IF_ERROR(options_.refine(point.n_tokens));
-      return now_ms() - start;
+      return clock_ms() - start;
     }
     Session& session = sessions_[timed.session];
     if (timed.session == 0) {
@@ -175,27 +177,35 @@ class Calibrator {
     if (point.phase == Phase::kPrefill) return time_prompt(session, point.level, point.n_tokens);
     ELMS_RETURN_IF_ERROR(to_status(time_prompt(session, point.level, 1)));
     ELMS_RETURN_IF_ERROR(session.decode().error());  // samples only
-    const double start = now_ms();
+    const double start = clock_ms();
     for (int i = 0; i < kDecodeRun; ++i) ELMS_RETURN_IF_ERROR(session.decode().error());
-    return (now_ms() - start) / kDecodeRun;
+    return (clock_ms() - start) / kDecodeRun;
   }
 
-  /// Rounds over all points until the time is up; each at least once, and then only where another would fit.
+  /// Rounds over all points until the time is up. A point that has had its share of the time (long ones, and those that the
+  /// machine disturbed) waits for the others; each is timed at least once.
   Status time_rounds() {
     const double budget = (options_.seconds + options_.held_out_seconds) * 1e3;
-    const double start = now_ms();
-    constexpr int kMaxRounds = 400;
-    for (int round = 0; round < kMaxRounds; ++round) {
+    const double share = budget / static_cast<double>(std::max<std::size_t>(1, points_.size()));
+    const double start = clock_ms();
+    constexpr std::size_t kLeastRuns = 3, kMaxRuns = 400;
+    for (bool any = true; any;) {
+      any = false;
       for (Timed& timed : points_) {
+        std::vector<double>& runs = timed.point.runs_ms;
+        const double before = clock_ms();
+        const bool late = before - start > budget;
+        const bool enough = runs.size() >= (late ? 1u : kLeastRuns);
+        if (enough && (late || runs.size() >= kMaxRuns || timed.spent_ms + timed.spent_ms / static_cast<double>(runs.size()) > share)) continue;
         ELMS_ASSIGN_OR_RETURN(const double ms, time_once(timed));
-        timed.point.runs_ms.push_back(std::max(ms, 1e-6));
-        const double done = std::min(1.0, (now_ms() - start) / budget);
+        runs.push_back(std::max(ms, 1e-6));
+        timed.spent_ms += clock_ms() - before;
+        any = true;
+        const double done = std::min(1.0, (clock_ms() - start) / budget);
         if (options_.on_progress && options_.on_progress(done) == Flow::kStop) {
           return Status(StatusCode::kCancelled, "calibration was cancelled");
         }
       }
-      const double spent = now_ms() - start;
-      if (spent * (round + 2) / (round + 1) > budget) break;
     }
     return {};
   }
@@ -241,7 +251,9 @@ class Calibrator {
       point.measured_ms = quantile(sorted, kUndisturbed);
       const std::vector<double> terms = terms_of(point, works);
       data.n_terms = terms.size();
-      if (!point.held_out) data.add(terms, point.measured_ms);
+      // What was disturbed in most of its runs may have been in all of them.
+      const double disturbed = (quantile(sorted, 0.5) / point.measured_ms - 1.0) / 0.1;
+      if (!point.held_out) data.add(terms, point.measured_ms, 1.0 / (1.0 + disturbed * disturbed));
     }
     profile.coefficients = fit_law(data);
     std::vector<double> ratios;

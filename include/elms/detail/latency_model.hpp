@@ -59,7 +59,7 @@ class LatencyModel {
   [[nodiscard]] double prefill_ms(int level, std::int32_t n_tokens, std::int32_t n_cached) const noexcept {
     if (n_tokens <= 0) return 0.0;
     PrefillTerms terms = prefill_terms(work(level), n_tokens, std::max(0, n_cached), profile_.batch_tokens);
-    for (const std::size_t computed : {2u, 3u, 5u, 6u}) terms[computed] *= compute_scale_;
+    for (const std::size_t computed : {2u, 3u, 5u, 6u, 7u}) terms[computed] *= compute_scale_;
     return predict(profile_[Phase::kPrefill].coefficients, terms);
   }
   [[nodiscard]] double decode_ms(int level, double n_context) const noexcept {
@@ -96,8 +96,8 @@ class LatencyModel {
   profile.key = std::move(key);
   profile.coarse = true;
   profile[Phase::kRefine].coefficients = {3.0, 0.1 / threads};
-  // call, weights read a batch (5 GB/s), 20 G multiply-adds a second and thread, row values, sections, attention twice.
-  profile[Phase::kPrefill].coefficients = {0.3, 0.2, 0.05 / threads, 2.0 / threads, 0.003, 0.15 / threads, 0.1 / threads};
+  // call, weights read a batch (5 GB/s), 20 G multiply-adds a second and thread, row values, sections, attention.
+  profile[Phase::kPrefill].coefficients = {0.3, 0.2, 0.05 / threads, 2.0 / threads, 0.003, 0.15 / threads, 0.15 / threads, 0.1 / threads};
   profile[Phase::kDecode].coefficients = {0.1, 0.1, 0.003, 0.2, 0.3};
   for (PhaseProfile& phase : profile.phases) phase.residuals = {-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5};
   return profile;

@@ -139,7 +139,8 @@ inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice,
 /// Names of the terms, for JSON and people. The first of each phase is what it costs at any size: the output head,
 /// sampling, barriers.
 inline constexpr std::array<const char*, 2> kRefineTerms = {"call", "word"};
-inline constexpr std::array<const char*, 7> kPrefillTerms = {"call", "batch_mbyte", "mmac", "token_mvalue", "shared_section", "attention_mmac", "cache_mvalue"};
+inline constexpr std::array<const char*, 8> kPrefillTerms = {"call",           "batch_mbyte",         "mmac",       "token_mvalue",
+                                                             "shared_section", "self_attention_mmac", "attention_mmac", "cache_mvalue"};
 inline constexpr std::array<const char*, 5> kDecodeTerms = {"call", "mbyte", "shared_section", "attention_mmac", "cache_mvalue"};
 
 using RefineTerms = std::array<double, kRefineTerms.size()>;
@@ -150,14 +151,13 @@ using DecodeTerms = std::array<double, kDecodeTerms.size()>;
   return {n_words > 0 ? 1.0 : 0.0, static_cast<double>(std::max(0, n_words))};
 }
 
-/// n_tokens > 0 on top of n_cached, in batches. Token i attends to n_cached + i + 1 positions; rows in blocks read keys and
-/// values together.
+/// n_tokens > 0 on top of n_cached, in batches. Token i attends to n_cached + i + 1 positions; those of its own prompt are a term
+/// of their own, with which goes what falls out of caches as a batch grows. Rows in blocks read keys and values together.
 [[nodiscard]] inline PrefillTerms prefill_terms(const LevelWork& work, std::int32_t n_tokens, std::int32_t n_cached,
                                                 std::int32_t batch_tokens) noexcept {
   constexpr double kAttentionRows = 16.0;  // that share a pass over keys and values (Decoder::attend)
   const double n = n_tokens, c = n_cached;
   const double n_batches = std::ceil(n / std::max(1, batch_tokens));
-  const double positions = n * c + n * (n + 1.0) / 2.0;
   double shared = 0.0;  // a batch of a few tokens and a narrow level has sections that are not worth sharing
   for (const Section& section : work.products) {
     const bool large = n >= 64.0 || share_units(section.n_units, n * section.macs, work.n_threads).shared;
@@ -169,7 +169,8 @@ using DecodeTerms = std::array<double, kDecodeTerms.size()>;
           n * work.layer_mmacs,
           n * work.row_mvalues,
           shared,
-          positions * work.query_mmacs,
+          n * (n + 1.0) / 2.0 * work.query_mmacs,
+          n * c * work.query_mmacs,
           blocks * (c + n / 2.0) * work.kv_mvalues};
 }
 
