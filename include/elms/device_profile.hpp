@@ -39,13 +39,15 @@ struct ProfileKey {
 };
 
 /// The key of a model on this device with sessions of so many threads; 0: those of the model's pool.
-[[nodiscard]] ProfileKey profile_key(const ElasticModel& model, std::size_t threads = 0, KvType kv_type = KvType::kF16);
+[[nodiscard]] ProfileKey profile_key(const ElasticModel& model, std::size_t threads = 0,
+                                     KvType kv_type = KvType::kF16);
 
-/// A phase's law: milliseconds = sum of coefficient times term (the terms: detail/latency_terms.hpp), and how far single
-/// runs lay from it.
+/// A phase's law: milliseconds = sum of coefficient times term (the terms: detail/latency_terms.hpp), and how
+/// far single runs lay from it.
 struct PhaseProfile {
   std::vector<double> coefficients;  ///< [terms of the phase], ms per unit of the term, >= 0
-  /// log(measured / predicted) of single runs, ascending; the margins of a confidence come from it. At most 256.
+  /// log(measured / predicted) of single runs, ascending; the margins of a confidence come from it. At most
+  /// 256.
   std::vector<double> residuals;
 };
 
@@ -61,23 +63,25 @@ struct DeviceProfile {
   [[nodiscard]] const PhaseProfile& operator[](Phase phase) const noexcept {
     return phases[static_cast<std::size_t>(phase)];
   }
-  [[nodiscard]] PhaseProfile& operator[](Phase phase) noexcept { return phases[static_cast<std::size_t>(phase)]; }
+  [[nodiscard]] PhaseProfile& operator[](Phase phase) noexcept {
+    return phases[static_cast<std::size_t>(phase)];
+  }
 
-  /// Reads what save() wrote. kNotFound, kIoError; kMalformedFile for what is no profile (the message names the key);
-  /// kUnsupported for another version of the format.
+  /// Reads what save() wrote. kNotFound, kIoError; kMalformedFile for what is no profile (the message names
+  /// the key); kUnsupported for another version of the format.
   [[nodiscard]] static Result<DeviceProfile> load(const std::string& path);
   [[nodiscard]] static Result<DeviceProfile> parse(std::string_view json, const std::string& name);
   /// As JSON; the file appears when it is complete. kIoError.
   Status save(const std::string& path) const;
   [[nodiscard]] std::string to_json() const;
 
-  /// ok, or kUnsupported with what differs ("made on another CPU: X, this is Y"). A difference in threads alone is not
-  /// an error: the planner scales it and says so.
+  /// ok, or kUnsupported with what differs ("made on another CPU: X, this is Y"). A difference in threads
+  /// alone is not an error: the planner scales it and says so.
   [[nodiscard]] Status check(const ProfileKey& wanted) const;
 };
 
-/// Where `elms calibrate --save` puts a model's profile and `elms plan` looks for it: "MODEL.<threads>t.elmsprofile".
-/// The library itself reads and writes no profile that it was not told of.
+/// Where `elms calibrate --save` puts a model's profile and `elms plan` looks for it:
+/// "MODEL.<threads>t.elmsprofile". The library itself reads and writes no profile that it was not told of.
 [[nodiscard]] std::string profile_path(const std::string& model_path, std::size_t threads);
 
 }  // namespace elms::inline v0

@@ -14,15 +14,16 @@ struct Slo {
   double tpot_ms = std::numeric_limits<double>::infinity();  ///< mean of the tokens after the first
 };
 
-/// Targets as shares of what the full model takes for the whole prompt on this device, each in (0, 1]. The papers state
-/// theirs like this, and the decision head reads them (see SLOPlanner::shares_of).
+/// Targets as shares of what the full model takes for the whole prompt on this device, each in (0, 1]. The
+/// papers state theirs like this, and the decision head reads them (see SLOPlanner::shares_of).
 struct SloShares {
   double ttft = 1.0;
   double tpot = 1.0;
 };
 
-/// Expected quality of strategies on a grid, as the refiner's decision head gives it: quality[w * keep_ratios.size() + k]
-/// is the chance in [0, 1] that the answer at widths[w] and keep_ratios[k] is still right. Both axes ascend, in (0, 1].
+/// Expected quality of strategies on a grid, as the refiner's decision head gives it: quality[w *
+/// keep_ratios.size() + k] is the chance in [0, 1] that the answer at widths[w] and keep_ratios[k] is still
+/// right. Both axes ascend, in (0, 1].
 struct StrategyQualities {
   std::vector<float> widths;       ///< [n_widths]
   std::vector<float> keep_ratios;  ///< [n_keep]
@@ -30,7 +31,8 @@ struct StrategyQualities {
 
   /// Whether the three fit each other and the axes ascend.
   [[nodiscard]] bool valid() const noexcept {
-    if (widths.empty() || keep_ratios.empty() || quality.size() != widths.size() * keep_ratios.size()) return false;
+    if (widths.empty() || keep_ratios.empty() || quality.size() != widths.size() * keep_ratios.size())
+      return false;
     const auto ascends = [](const std::vector<float>& axis) {
       for (std::size_t i = 0; i < axis.size(); ++i) {
         if (!(axis[i] > 0.0f && axis[i] <= 1.0f) || (i > 0 && axis[i] <= axis[i - 1])) return false;

@@ -1,4 +1,5 @@
-// SLOPlanner: the width and the prompt's keep ratio with which a request meets its targets and is answered best.
+// SLOPlanner: the width and the prompt's keep ratio with which a request meets its targets and is answered
+// best.
 #pragma once
 
 #include <algorithm>
@@ -27,17 +28,20 @@
 namespace elms::inline v0 {
 
 struct PlannerOptions {
-  /// Measured with calibrate(). One that is foreign is ignored (see SLOPlanner::profile_note); without one the first
-  /// plan() or prediction times a few tokens, or, with probe = false, guesses. Requests then teach the planner.
+  /// Measured with calibrate(). One that is foreign is ignored (see SLOPlanner::profile_note); without one
+  /// the first plan() or prediction times a few tokens, or, with probe = false, guesses. Requests then teach
+  /// the planner.
   std::optional<DeviceProfile> profile;
   bool probe = true;
-  std::size_t threads = 0;         ///< of the sessions; 0: the model's pool
-  KvType kv_type = KvType::kF16;   ///< of the sessions
-  std::vector<double> keep_ratios; ///< to choose from, (0, 1]; empty: 0.1, 0.2 ... 1.0. 1 is always among them
-  bool learn = true;               ///< false: observe() does nothing (ablation)
+  std::size_t threads = 0;        ///< of the sessions; 0: the model's pool
+  KvType kv_type = KvType::kF16;  ///< of the sessions
+  std::vector<double>
+      keep_ratios;    ///< to choose from, (0, 1]; empty: 0.1, 0.2 ... 1.0. 1 is always among them
+  bool learn = true;  ///< false: observe() does nothing (ablation)
 };
 
-/// Thread-safe: plan(), predictions and observe() may be called at the same time. A plan takes some 10 microseconds.
+/// Thread-safe: plan(), predictions and observe() may be called at the same time. A plan takes some 10
+/// microseconds.
 class SLOPlanner {
  public:
   /// kInvalidArgument for a null model and for keep ratios outside (0, 1].
@@ -47,24 +51,30 @@ class SLOPlanner {
   SLOPlanner(const SLOPlanner&) = delete;
   SLOPlanner& operator=(const SLOPlanner&) = delete;
 
-  /// Of all levels and keep ratios, and of reusing the cached prefix or shortening it, the strategy with the highest
-  /// expected quality among those that meet both targets at the asked confidence; of equal ones the fastest. Counts
-  /// that contradict each other are clamped (cached tokens to the prompt, confidence to its range).
+  /// Of all levels and keep ratios, and of reusing the cached prefix or shortening it, the strategy with the
+  /// highest expected quality among those that meet both targets at the asked confidence; of equal ones the
+  /// fastest. Counts that contradict each other are clamped (cached tokens to the prompt, confidence to its
+  /// range).
   [[nodiscard]] Plan plan(const PlanRequest& request) const;
 
-  /// Learns from what was measured, in any order and from any thread. Times that are not positive are ignored.
+  /// Learns from what was measured, in any order and from any thread. Times that are not positive are
+  /// ignored.
   void observe(const Observation& observation);
   /// Forgets what was observed.
   void forget();
 
-  /// To the first token: refiner, then n_prefill_tokens on top of n_cached_tokens at a level. 0 words: no refiner.
-  [[nodiscard]] Prediction predict_ttft(int level, std::int32_t n_prefill_tokens, std::int32_t n_cached_tokens = 0,
-                                        std::int32_t n_refine_words = 0, double confidence = 0.99) const;
+  /// To the first token: refiner, then n_prefill_tokens on top of n_cached_tokens at a level. 0 words: no
+  /// refiner.
+  [[nodiscard]] Prediction predict_ttft(int level, std::int32_t n_prefill_tokens,
+                                        std::int32_t n_cached_tokens = 0, std::int32_t n_refine_words = 0,
+                                        double confidence = 0.99) const;
   /// A token at a level with context_tokens before it.
-  [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens, double confidence = 0.99) const;
+  [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens,
+                                        double confidence = 0.99) const;
 
-  /// What the full model takes for the whole prompt without a cache, margins included, as calibrated: what shares are
-  /// shares of. Not moved by what was observed, so that targets stay where they are when the machine slows.
+  /// What the full model takes for the whole prompt without a cache, margins included, as calibrated: what
+  /// shares are shares of. Not moved by what was observed, so that targets stay where they are when the
+  /// machine slows.
   [[nodiscard]] Slo full_latency(const PlanRequest& request) const;
   /// The request's shares in milliseconds.
   [[nodiscard]] Slo slo_of(const SloShares& shares, const PlanRequest& request) const;
@@ -93,22 +103,24 @@ class SLOPlanner {
   [[nodiscard]] std::array<detail::PhaseState, kPhaseCount> states(double confidence) const;
   /// As calibrated: nothing that was observed.
   [[nodiscard]] std::array<detail::PhaseState, kPhaseCount> calibrated_states(double confidence) const;
-  [[nodiscard]] std::vector<detail::StrategyCandidate> candidates(const PlanRequest& request, const Slo& slo) const;
+  [[nodiscard]] std::vector<detail::StrategyCandidate> candidates(const PlanRequest& request,
+                                                                  const Slo& slo) const;
   void learn(Phase phase, double measured_ms, double law_ms);
 
   std::shared_ptr<const ElasticModel> model_;
   PlannerOptions options_;
   std::size_t n_threads_ = 1;
-  std::vector<double> keep_ratios_;                 ///< ascending, the last is 1
-  std::optional<StrategyQualities> table_;          ///< of the model
+  std::vector<double> keep_ratios_;         ///< ascending, the last is 1
+  std::optional<StrategyQualities> table_;  ///< of the model
   mutable std::once_flag probe_once_;
-  mutable detail::LatencyModel latency_;            ///< written by init_profile() or once by ensure_probed()
+  mutable detail::LatencyModel latency_;  ///< written by init_profile() or once by ensure_probed()
   mutable std::string note_;
-  mutable std::mutex mutex_;                        ///< guards drift_
+  mutable std::mutex mutex_;  ///< guards drift_
   std::array<detail::DriftTracker, kPhaseCount> drift_;
 };
 
-inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create(std::shared_ptr<const ElasticModel> model, PlannerOptions options) {
+inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create(std::shared_ptr<const ElasticModel> model,
+                                                              PlannerOptions options) {
   if (model == nullptr) return detail::invalid_argument("planner: the model is null");
   std::shared_ptr<SLOPlanner> planner(new (std::nothrow) SLOPlanner(std::move(model), std::move(options)));
   if (planner == nullptr) return Status(StatusCode::kOutOfMemory, "planner");
@@ -125,7 +137,9 @@ inline Status SLOPlanner::init_keep_ratios() {
     for (int tenth = 1; tenth <= 10; ++tenth) keep_ratios_.push_back(tenth / 10.0);
   }
   for (const double ratio : keep_ratios_) {
-    if (!(ratio > 0.0 && ratio <= 1.0)) return detail::invalid_argument("planner: keep ratio ", ratio, ": expected a number above 0, at most 1");
+    if (!(ratio > 0.0 && ratio <= 1.0))
+      return detail::invalid_argument("planner: keep ratio ", ratio,
+                                      ": expected a number above 0, at most 1");
   }
   keep_ratios_.push_back(1.0);
   std::sort(keep_ratios_.begin(), keep_ratios_.end());
@@ -141,7 +155,8 @@ inline void SLOPlanner::init_profile() {
     if (fits.ok()) {
       note_ = options_.profile->key.threads == wanted.threads
                   ? "calibrated"
-                  : detail::concat("calibrated with ", options_.profile->key.threads, " threads, scaled to ", wanted.threads);
+                  : detail::concat("calibrated with ", options_.profile->key.threads, " threads, scaled to ",
+                                   wanted.threads);
       latency_ = detail::LatencyModel(*model_, std::move(*options_.profile), n_threads_);
       options_.profile.reset();
       options_.probe = false;
@@ -170,17 +185,20 @@ inline void SLOPlanner::ensure_probed() const {
 inline std::array<detail::PhaseState, kPhaseCount> SLOPlanner::states(double confidence) const {
   const std::lock_guard lock(mutex_);
   std::array<detail::PhaseState, kPhaseCount> out;
-  for (std::size_t i = 0; i < kPhaseCount; ++i) out[i] = latency_.state(static_cast<Phase>(i), drift_[i], confidence);
+  for (std::size_t i = 0; i < kPhaseCount; ++i)
+    out[i] = latency_.state(static_cast<Phase>(i), drift_[i], confidence);
   return out;
 }
 
 inline std::array<detail::PhaseState, kPhaseCount> SLOPlanner::calibrated_states(double confidence) const {
   std::array<detail::PhaseState, kPhaseCount> out;
-  for (std::size_t i = 0; i < kPhaseCount; ++i) out[i] = latency_.state(static_cast<Phase>(i), {}, confidence);
+  for (std::size_t i = 0; i < kPhaseCount; ++i)
+    out[i] = latency_.state(static_cast<Phase>(i), {}, confidence);
   return out;
 }
 
-inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanRequest& request, const Slo& slo) const {
+inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanRequest& request,
+                                                                     const Slo& slo) const {
   const auto states_now = states(request.confidence);
   const detail::StrategyJudge judge(latency_, model_->levels(), request, slo, states_now);
   const StrategyQualities* grid = nullptr;
@@ -198,9 +216,10 @@ inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanR
     const auto add = [&](double keep, bool reuse) {
       detail::StrategyCandidate candidate{judge.strategy(level, keep, reuse, 0.0)};
       // With a reused prefix less is cut than the ratio says: what counts is the share that really stays.
-      const double kept = request.n_compressible_tokens == 0
-                              ? 1.0
-                              : static_cast<double>(candidate.strategy.n_keep_tokens) / request.n_compressible_tokens;
+      const double kept =
+          request.n_compressible_tokens == 0
+              ? 1.0
+              : static_cast<double>(candidate.strategy.n_keep_tokens) / request.n_compressible_tokens;
       candidate.strategy.expected_quality = quality(reuse && two_ways ? kept : keep);
       candidate.overshoot = judge.overshoot(candidate.strategy);
       candidate.total_ms = judge.total_ms(candidate.strategy);
@@ -239,7 +258,8 @@ inline void SLOPlanner::observe(const Observation& seen) {
   if (!options_.learn || seen.level < 0 || seen.level >= latency_.n_levels()) return;
   if (seen.n_refine_words > 0) learn(Phase::kRefine, seen.refine_ms, latency_.refine_ms(seen.n_refine_words));
   if (seen.n_prefill_tokens > 0) {
-    learn(Phase::kPrefill, seen.prefill_ms, latency_.prefill_ms(seen.level, seen.n_prefill_tokens, seen.n_cached_tokens));
+    learn(Phase::kPrefill, seen.prefill_ms,
+          latency_.prefill_ms(seen.level, seen.n_prefill_tokens, seen.n_cached_tokens));
   }
   if (seen.n_decoded_tokens > 0) {
     const double middle = seen.context_tokens + (seen.n_decoded_tokens - 1) / 2.0;
@@ -252,8 +272,9 @@ inline void SLOPlanner::forget() {
   for (detail::DriftTracker& tracker : drift_) tracker.clear();
 }
 
-inline Prediction SLOPlanner::predict_ttft(int level, std::int32_t n_prefill_tokens, std::int32_t n_cached_tokens,
-                                           std::int32_t n_refine_words, double confidence) const {
+inline Prediction SLOPlanner::predict_ttft(int level, std::int32_t n_prefill_tokens,
+                                           std::int32_t n_cached_tokens, std::int32_t n_refine_words,
+                                           double confidence) const {
   ensure_probed();
   const auto now = states(confidence);
   const double refine = n_refine_words > 0 ? latency_.refine_ms(n_refine_words) * now[0].factor : 0.0;
@@ -281,7 +302,8 @@ inline Slo SLOPlanner::full_latency(const PlanRequest& given) const {
 inline Slo SLOPlanner::slo_of(const SloShares& shares, const PlanRequest& request) const {
   constexpr double kRounding = 1.0 + 1e-9;  // so that a share of 1 is met by what it is a share of
   const Slo full = full_latency(request);
-  return {full.ttft_ms * std::max(0.0, shares.ttft) * kRounding, full.tpot_ms * std::max(0.0, shares.tpot) * kRounding};
+  return {full.ttft_ms * std::max(0.0, shares.ttft) * kRounding,
+          full.tpot_ms * std::max(0.0, shares.tpot) * kRounding};
 }
 
 inline SloShares SLOPlanner::shares_of(const Slo& slo, const PlanRequest& request) const {
@@ -290,7 +312,8 @@ inline SloShares SLOPlanner::shares_of(const Slo& slo, const PlanRequest& reques
     constexpr double kLeast = 1e-3;
     return whole > 0.0 ? std::clamp(target / whole, kLeast, 1.0) : 1.0;
   };
-  return {share(slo.ttft_ms - std::max(0.0, request.elapsed_ms), full.ttft_ms), share(slo.tpot_ms, full.tpot_ms)};
+  return {share(slo.ttft_ms - std::max(0.0, request.elapsed_ms), full.ttft_ms),
+          share(slo.tpot_ms, full.tpot_ms)};
 }
 
 inline double SLOPlanner::drift(Phase phase) const {
@@ -299,9 +322,11 @@ inline double SLOPlanner::drift(Phase phase) const {
 }
 
 inline double SLOPlanner::expected_quality(int level, double keep_ratio) const noexcept {
-  const auto index = static_cast<std::size_t>(std::clamp(level, 0, static_cast<int>(model_->levels().size()) - 1));
+  const auto index =
+      static_cast<std::size_t>(std::clamp(level, 0, static_cast<int>(model_->levels().size()) - 1));
   const double width = model_->levels()[index].cost_share;
-  return table_.has_value() ? detail::interpolate(*table_, width, keep_ratio) : detail::default_quality(width, keep_ratio);
+  return table_.has_value() ? detail::interpolate(*table_, width, keep_ratio)
+                            : detail::default_quality(width, keep_ratio);
 }
 
 inline std::string SLOPlanner::profile_note() const {

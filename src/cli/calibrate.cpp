@@ -1,4 +1,5 @@
-// elms calibrate: times a model on this machine, fits the laws that `elms plan` predicts with, and shows how well they hold.
+// elms calibrate: times a model on this machine, fits the laws that `elms plan` predicts with, and shows how
+// well they hold.
 #include "elms/calibrate.hpp"
 
 #include <algorithm>
@@ -97,12 +98,14 @@ void print_calibration(const elms::Calibration& calibration, const elms::Elastic
       const Errors found = errors_of(calibration.points, phase, held_out);
       if (found.n == 0) continue;
       errors.add({std::string(elms::phase_name(phase)) + (held_out ? ", held out" : ", fitted"),
-                  std::to_string(found.n), fixed(found.median * 100.0, 1) + "%", fixed(found.p95 * 100.0, 1) + "%"});
+                  std::to_string(found.n), fixed(found.median * 100.0, 1) + "%",
+                  fixed(found.p95 * 100.0, 1) + "%"});
     }
   }
   errors.print();
   std::printf(
-      "\nMeasured: the lowest decile of the runs. Typical runs took %.2f (prefill) and %.2f (decode) times the "
+      "\nMeasured: the lowest decile of the runs. Typical runs took %.2f (prefill) and %.2f (decode) times "
+      "the "
       "law, which the\nprofile includes; its margins come from the spread of all single runs.\n",
       calibration.prefill_disturbance, calibration.decode_disturbance);
 }
@@ -178,20 +181,23 @@ void add_calibrate(CLI::App& app, Action& action) {
                   "Seconds more for levels, lengths and contexts that are not fitted; 0: none")
       ->check(CLI::Range(0.0, 600.0))
       ->option_text("S [8]");
-  CLI::Option* output = command.add_option("-o,--output", arguments->output, "Write the profile to this file")
-                            ->option_text("FILE.json");
+  CLI::Option* output =
+      command.add_option("-o,--output", arguments->output, "Write the profile to this file")
+          ->option_text("FILE.json");
   command
       .add_flag("--save", arguments->save,
                 "Write it beside the model, as MODEL.<threads>t.elmsprofile, where elms plan finds it")
       ->excludes(output);
-  command.add_option("--plot", arguments->plot, "Draw predicted against measured times")->option_text("FILE.svg");
+  command.add_option("--plot", arguments->plot, "Draw predicted against measured times")
+      ->option_text("FILE.svg");
   add_kv(command, arguments->kv);
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer(
       "Example:\n"
       "  elms calibrate assistant.elastic.gguf --save --plot fit.svg\n"
-      "A profile is for this CPU, build, model and number of threads; anything else ignores it and says why.");
+      "A profile is for this CPU, build, model and number of threads; anything else ignores it and says "
+      "why.");
   bind(command, arguments, run_calibrate, action);
 }
 

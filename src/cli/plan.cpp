@@ -78,7 +78,8 @@ std::vector<std::string> strategy_row(const elms::Strategy& strategy) {
 
 void print_plan(const elms::Plan& plan, const std::string& note) {
   std::printf("%s\n\npredictions: %s\n\n", plan.reason.c_str(), note.c_str());
-  Table table({"width", "keep", "cached", "computed", "TTFT ms + margin", "TPOT ms + margin", "quality", "verdict"});
+  Table table(
+      {"width", "keep", "cached", "computed", "TTFT ms + margin", "TPOT ms + margin", "quality", "verdict"});
   table.add(strategy_row(plan));
   for (const elms::Strategy& strategy : plan.alternatives) table.add(strategy_row(strategy));
   table.print();
@@ -128,12 +129,14 @@ void add_request(CLI::App& command, PlanArguments& arguments) {
   command.add_option("--new-tokens", request.n_output_tokens, "Tokens of the answer")
       ->check(CLI::Range(1, 1 << 24))
       ->option_text("N [64]");
-  CLI::Option* ttft = command.add_option("--ttft", request.slo.ttft_ms, "Target: milliseconds to the first token")
-                          ->check(CLI::PositiveNumber)
-                          ->option_text("MS");
-  CLI::Option* tpot = command.add_option("--tpot", request.slo.tpot_ms, "Target: milliseconds a token after it")
-                          ->check(CLI::PositiveNumber)
-                          ->option_text("MS");
+  CLI::Option* ttft =
+      command.add_option("--ttft", request.slo.ttft_ms, "Target: milliseconds to the first token")
+          ->check(CLI::PositiveNumber)
+          ->option_text("MS");
+  CLI::Option* tpot =
+      command.add_option("--tpot", request.slo.tpot_ms, "Target: milliseconds a token after it")
+          ->check(CLI::PositiveNumber)
+          ->option_text("MS");
   command.add_option("--ttft-share", arguments.ttft_share, "Instead: as a share of the full model's time")
       ->check(width_validator())
       ->option_text("SHARE")
@@ -158,12 +161,13 @@ void add_request(CLI::App& command, PlanArguments& arguments) {
 
 void add_plan(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PlanArguments>();
-  CLI::App& command =
-      *app.add_subcommand("plan", "Show with which width and keep ratio a request meets its targets, and why");
+  CLI::App& command = *app.add_subcommand(
+      "plan", "Show with which width and keep ratio a request meets its targets, and why");
   add_model(command, arguments->model);
   command
       .add_option("--profile", arguments->profile,
-                  "What elms calibrate wrote (default: what --save put beside the model; else a few tokens are timed)")
+                  "What elms calibrate wrote (default: what --save put beside the model; else a few tokens "
+                  "are timed)")
       ->option_text("FILE.json");
   add_request(command, *arguments);
   command.add_flag("--no-refiner", arguments->no_refiner, "Only the whole prompt");
@@ -172,7 +176,8 @@ void add_plan(CLI::App& app, Action& action) {
   add_json(command, arguments->json);
   command.footer(
       "Example:\n"
-      "  elms plan assistant.elastic.gguf --prompt-tokens 400 --protected 60 --new-tokens 32 --ttft 300 --tpot 40");
+      "  elms plan assistant.elastic.gguf --prompt-tokens 400 --protected 60 --new-tokens 32 --ttft 300 "
+      "--tpot 40");
   bind(command, arguments, run_plan, action);
 }
 

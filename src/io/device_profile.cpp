@@ -101,7 +101,8 @@ Result<PhaseProfile> parse_phase(const JsonObject& object, Phase phase) {
   ELMS_ASSIGN_OR_RETURN(const JsonObject law, object.object("ms_per"));
   for (const char* term : term_names(phase)) {
     ELMS_ASSIGN_OR_RETURN(const double coefficient, law.real(term));
-    if (!(coefficient >= 0.0) || !std::isfinite(coefficient)) return malformed(law.at(term), ": expected a number of at least 0");
+    if (!(coefficient >= 0.0) || !std::isfinite(coefficient))
+      return malformed(law.at(term), ": expected a number of at least 0");
     profile.coefficients.push_back(coefficient);
   }
   ELMS_ASSIGN_OR_RETURN(profile.residuals, reals(object, "residuals", kMaxResiduals));
@@ -139,7 +140,8 @@ Result<DeviceProfile> DeviceProfile::load(const std::string& path) {
   ELMS_ASSIGN_OR_RETURN(const detail::FileMapping file, detail::FileMapping::open(path));
   const std::span<const std::uint8_t> bytes = file.bytes();
   if (bytes.size() > kMaxProfileBytes) {
-    return malformed(path, ": expected a profile of at most ", kMaxProfileBytes, " bytes, found ", bytes.size());
+    return malformed(path, ": expected a profile of at most ", kMaxProfileBytes, " bytes, found ",
+                     bytes.size());
   }
   return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
@@ -149,7 +151,8 @@ Result<DeviceProfile> DeviceProfile::parse(std::string_view json, const std::str
   const JsonObject top = file.top();
   ELMS_ASSIGN_OR_RETURN(const std::int32_t version, top.count("elms_profile"));
   if (version != kProfileVersion) {
-    return detail::unsupported(name, ": profile of version ", version, ", this library reads ", kProfileVersion);
+    return detail::unsupported(name, ": profile of version ", version, ", this library reads ",
+                               kProfileVersion);
   }
   DeviceProfile profile;
   ELMS_ASSIGN_OR_RETURN(const JsonObject key, top.object("key"));
@@ -197,11 +200,14 @@ Status DeviceProfile::check(const ProfileKey& wanted) const {
   using detail::unsupported;
   if (key.cpu != wanted.cpu) return unsupported("made on another CPU: ", key.cpu, ", this is ", wanted.cpu);
   if (key.model_bytes != wanted.model_bytes || key.model_hash != wanted.model_hash) {
-    return unsupported("made for another model: ", key.model_bytes, " bytes with header ", hexadecimal(key.model_hash), ", this has ",
-                       wanted.model_bytes, " and ", hexadecimal(wanted.model_hash));
+    return unsupported("made for another model: ", key.model_bytes, " bytes with header ",
+                       hexadecimal(key.model_hash), ", this has ", wanted.model_bytes, " and ",
+                       hexadecimal(wanted.model_hash));
   }
-  if (key.build != wanted.build) return unsupported("made by another build: ", key.build, ", this is ", wanted.build);
-  if (key.kv_type != wanted.kv_type) return unsupported("made for sessions with another type of keys and values");
+  if (key.build != wanted.build)
+    return unsupported("made by another build: ", key.build, ", this is ", wanted.build);
+  if (key.kv_type != wanted.kv_type)
+    return unsupported("made for sessions with another type of keys and values");
   return {};
 }
 

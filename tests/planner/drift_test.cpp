@@ -1,8 +1,10 @@
-// Learning from requests: a slowed machine is noticed within a few, forgotten after, and odd ones move nothing.
+// Learning from requests: a slowed machine is noticed within a few, forgotten after, and odd ones move
+// nothing.
+#include "elms/detail/drift.hpp"
+
 #include <cmath>
 #include <random>
 
-#include "elms/detail/drift.hpp"
 #include "synthetic_profile.hpp"
 
 using namespace elms_test;

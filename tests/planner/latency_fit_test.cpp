@@ -1,11 +1,12 @@
 // The fit of laws: known laws come back out of noisy times, outliers do not bend them.
+#include "elms/detail/latency_fit.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
 #include <vector>
 
-#include "elms/detail/latency_fit.hpp"
 #include "elms/detail/latency_terms.hpp"
 #include "synthetic_profile.hpp"
 
@@ -23,9 +24,12 @@ std::vector<LawPoint> law_points(bool held_out, std::size_t n_levels) {
   std::vector<LawPoint> points;
   for (std::size_t level = 0; level < n_levels; ++level) {
     if ((level % 2 == 1) != held_out) continue;
-    const std::vector<std::int32_t> lengths = held_out ? std::vector<std::int32_t>{24, 100, 300} : std::vector<std::int32_t>{8, 32, 64, 160, 400};
+    const std::vector<std::int32_t> lengths =
+        held_out ? std::vector<std::int32_t>{24, 100, 300} : std::vector<std::int32_t>{8, 32, 64, 160, 400};
     for (const std::int32_t n : lengths) points.push_back({level, n, 0});
-    for (const std::int32_t c : held_out ? std::vector<std::int32_t>{350} : std::vector<std::int32_t>{150, 500}) points.push_back({level, 16, c});
+    for (const std::int32_t c :
+         held_out ? std::vector<std::int32_t>{350} : std::vector<std::int32_t>{150, 500})
+      points.push_back({level, 16, c});
   }
   return points;
 }
@@ -45,7 +49,8 @@ double worst_held_out(const elms::ElasticModel& model, double noise, double outl
   for (const LawPoint& point : law_points(false, model.levels().size())) {
     double ms = law(truth, model, point) * std::exp(normal(rng));
     if (uniform(rng) < outlier_share) ms *= 2.0 + 4.0 * uniform(rng);
-    const auto terms = detail::prefill_terms(detail::level_work(model, point.level, 2), point.n, point.context, 512);
+    const auto terms =
+        detail::prefill_terms(detail::level_work(model, point.level, 2), point.n, point.context, 512);
     data.n_terms = terms.size();
     data.add(terms, ms);
   }
@@ -61,7 +66,8 @@ double worst_held_out(const elms::ElasticModel& model, double noise, double outl
 
 }  // namespace
 
-TEST_CASE("a known law is recovered from noisy times on levels, lengths and contexts not seen", "[planner][fit]") {
+TEST_CASE("a known law is recovered from noisy times on levels, lengths and contexts not seen",
+          "[planner][fit]") {
   const auto model = planner_model();
   REQUIRE(model->levels().size() >= 5);
   CHECK(worst_held_out(*model, 0.0, 0.0) < 0.005);

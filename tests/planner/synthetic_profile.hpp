@@ -38,8 +38,8 @@ inline elms::DeviceProfile synthetic_profile(const elms::ElasticModel& model, do
   return profile;
 }
 
-inline std::shared_ptr<elms::SLOPlanner> synthetic_planner(const std::shared_ptr<const elms::ElasticModel>& model,
-                                                           double spread = 0.1) {
+inline std::shared_ptr<elms::SLOPlanner> synthetic_planner(
+    const std::shared_ptr<const elms::ElasticModel>& model, double spread = 0.1) {
   elms::PlannerOptions options;
   options.profile = synthetic_profile(*model, spread);
   auto planner = elms::SLOPlanner::create(model, options);

@@ -44,15 +44,18 @@ class Calibrator {
   [[nodiscard]] double clock_ms() const { return options_.clock_ms ? options_.clock_ms() : now_ms(); }
 
   static constexpr std::int32_t kCachedPrompt = 16;  ///< tokens of a prompt on top of a cache
-  static constexpr double kUndisturbed = 0.1;        ///< quantile of the runs that others on the machine disturb least
-  static constexpr int kDecodeRun = 4;               ///< tokens that are timed together
+  static constexpr double kUndisturbed =
+      0.1;                              ///< quantile of the runs that others on the machine disturb least
+  static constexpr int kDecodeRun = 4;  ///< tokens that are timed together
 
   [[nodiscard]] std::int32_t longest() const noexcept {
     return std::min(options_.max_tokens, model_->config().context_length - kCachedPrompt - kDecodeRun - 2);
   }
 
   Status make_sessions() {
-    if (longest() < 8) return invalid_argument("calibrate: a context of ", model_->config().context_length, " tokens is too short");
+    if (longest() < 8)
+      return invalid_argument("calibrate: a context of ", model_->config().context_length,
+                              " tokens is too short");
     SessionOptions session;
     session.context_tokens = longest() + kCachedPrompt + kDecodeRun + 2;
     session.batch_tokens = options_.batch_tokens;
@@ -87,7 +90,8 @@ class Calibrator {
     const double round_ms = options_.seconds * 1e3 / 6.0;
     std::vector<int> shown;  // every other level where that is cheap, else the ends and one or two between
     const int n_shown = std::clamp(static_cast<int>(round_ms / (per_token * 100.0)), 3, 5);
-    for (int i = 0; i < n_shown; ++i) shown.push_back(static_cast<int>(std::lround(static_cast<double>(top) * i / (n_shown - 1))));
+    for (int i = 0; i < n_shown; ++i)
+      shown.push_back(static_cast<int>(std::lround(static_cast<double>(top) * i / (n_shown - 1))));
     shown.erase(std::unique(shown.begin(), shown.end()), shown.end());
     plan_.levels = shown;
     for (int level = 0; level <= top; ++level) {
@@ -99,16 +103,19 @@ class Calibrator {
     for (const int level : shown) shares += model_->levels()[static_cast<std::size_t>(level)].cost_share;
     // Lengths of a round grow from 4 by halves of the longest that the time allows: 4, L/8, L/4, L/2, L.
     std::int32_t longest_length = longest();
-    while (longest_length > 24 && per_token * shares * 1.9 * longest_length > round_ms * 0.75) longest_length -= longest_length / 8;
+    while (longest_length > 24 && per_token * shares * 1.9 * longest_length > round_ms * 0.75)
+      longest_length -= longest_length / 8;
     const auto part = [&](double share, std::int32_t least) {
-      return std::min(longest(), std::max(least, static_cast<std::int32_t>(std::lround(longest_length * share))));
+      return std::min(longest(),
+                      std::max(least, static_cast<std::int32_t>(std::lround(longest_length * share))));
     };
     plan_.lengths = {8, part(0.12, 12), part(0.25, 16), part(0.5, 20), part(1.0, 24)};
     plan_.held_out_lengths = {part(0.18, 10), part(0.4, 18), part(0.75, 22)};
     // Contexts are filled once, by the narrowest level.
     const double narrow = model_->levels().front().cost_share;
     std::int32_t deepest = longest();
-    while (deepest > 64 && per_token * narrow * 2.2 * deepest > options_.seconds * 1e3 * 0.2) deepest -= deepest / 8;
+    while (deepest > 64 && per_token * narrow * 2.2 * deepest > options_.seconds * 1e3 * 0.2)
+      deepest -= deepest / 8;
     plan_.contexts = {deepest / 3, deepest};
     plan_.held_out_contexts = {deepest * 2 / 3};
     return fill_contexts();
@@ -117,7 +124,8 @@ class Calibrator {
   /// A session for each context, filled once: rewinding to it is free.
   Status fill_contexts() {
     std::vector<std::int32_t> contexts = plan_.contexts;
-    if (options_.held_out_seconds > 0.0) contexts.insert(contexts.end(), plan_.held_out_contexts.begin(), plan_.held_out_contexts.end());
+    if (options_.held_out_seconds > 0.0)
+      contexts.insert(contexts.end(), plan_.held_out_contexts.begin(), plan_.held_out_contexts.end());
     for (const std::int32_t context : contexts) {
       ELMS_ASSIGN_OR_RETURN(Session session, Session::create(model_, session_options_));
       if (context > 0) ELMS_RETURN_IF_ERROR(to_status(time_prompt(session, 0, context)));
@@ -133,14 +141,16 @@ class Calibrator {
   };
 
   void list_points() {
-    const auto add = [&](Phase phase, int level, std::int32_t n, std::int32_t context, std::size_t session, bool held_out) {
+    const auto add = [&](Phase phase, int level, std::int32_t n, std::int32_t context, std::size_t session,
+                         bool held_out) {
       Timed timed;
       timed.point = {phase, level, n, context, held_out, {}, 0.0, 0.0};
       timed.session = session;
       points_.push_back(std::move(timed));
     };
     const auto add_all = [&](const std::vector<int>& levels, const std::vector<std::int32_t>& lengths,
-                             const std::vector<std::int32_t>& contexts, std::size_t first_session, bool held_out) {
+                             const std::vector<std::int32_t>& contexts, std::size_t first_session,
+                             bool held_out) {
       for (const int level : levels) {
         add(Phase::kDecode, level, 1, 1, 0, held_out);
         for (std::size_t i = 0; i < lengths.size(); ++i) {
@@ -154,7 +164,8 @@ class Calibrator {
     };
     add_all(plan_.levels, plan_.lengths, plan_.contexts, 1, false);
     if (options_.held_out_seconds > 0.0) {
-      add_all(plan_.held_out_levels, plan_.held_out_lengths, plan_.held_out_contexts, 1 + plan_.contexts.size(), true);
+      add_all(plan_.held_out_levels, plan_.held_out_lengths, plan_.held_out_contexts,
+              1 + plan_.contexts.size(), true);
     }
     if (options_.refine) {
       for (const std::int32_t words : {32, 96, 192}) add(Phase::kRefine, 0, words, 0, 0, false);
@@ -182,8 +193,8 @@ class Calibrator {
     return (clock_ms() - start) / kDecodeRun;
   }
 
-  /// Rounds over all points until the time is up. A point that has had its share of the time (long ones, and those that the
-  /// machine disturbed) waits for the others; each is timed at least once.
+  /// Rounds over all points until the time is up. A point that has had its share of the time (long ones, and
+  /// those that the machine disturbed) waits for the others; each is timed at least once.
   Status time_rounds() {
     const double budget = (options_.seconds + options_.held_out_seconds) * 1e3;
     const double share = budget / static_cast<double>(std::max<std::size_t>(1, points_.size()));
@@ -196,7 +207,9 @@ class Calibrator {
         const double before = clock_ms();
         const bool late = before - start > budget;
         const bool enough = runs.size() >= (late ? 1u : kLeastRuns);
-        if (enough && (late || runs.size() >= kMaxRuns || timed.spent_ms + timed.spent_ms / static_cast<double>(runs.size()) > share)) continue;
+        if (enough && (late || runs.size() >= kMaxRuns ||
+                       timed.spent_ms + timed.spent_ms / static_cast<double>(runs.size()) > share))
+          continue;
         ELMS_ASSIGN_OR_RETURN(const double ms, time_once(timed));
         runs.push_back(std::max(ms, 1e-6));
         timed.spent_ms += clock_ms() - before;
@@ -213,10 +226,13 @@ class Calibrator {
   [[nodiscard]] std::vector<double> terms_of(const TimedPoint& point, const LatencyModel& works) const {
     const auto list = [](const auto& terms) { return std::vector<double>(terms.begin(), terms.end()); };
     switch (point.phase) {
-      case Phase::kRefine: return list(refine_terms(point.n_tokens));
+      case Phase::kRefine:
+        return list(refine_terms(point.n_tokens));
       case Phase::kPrefill:
-        return list(prefill_terms(works.work(point.level), point.n_tokens, point.n_context, options_.batch_tokens));
-      case Phase::kDecode: break;
+        return list(
+            prefill_terms(works.work(point.level), point.n_tokens, point.n_context, options_.batch_tokens));
+      case Phase::kDecode:
+        break;
     }
     // The prompt's token comes first, then the run; its middle stands for it.
     return list(decode_terms(works.work(point.level), point.n_context + (kDecodeRun + 1) / 2.0));
@@ -262,7 +278,8 @@ class Calibrator {
       if (point.phase != phase) continue;
       point.predicted_ms = predict(profile.coefficients, terms_of(point, works));
       if (point.held_out) continue;
-      for (const double run : point.runs_ms) ratios.push_back(std::log(run / std::max(point.predicted_ms, 1e-9)));
+      for (const double run : point.runs_ms)
+        ratios.push_back(std::log(run / std::max(point.predicted_ms, 1e-9)));
     }
     std::sort(ratios.begin(), ratios.end());
     const double typical = quantile(ratios, 0.5);

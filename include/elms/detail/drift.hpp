@@ -13,10 +13,10 @@ namespace elms::inline v0::detail {
 
 /// Log ratios of measured to calibrated times, in the order in which requests ended. Not thread-safe.
 ///
-/// level() is the median of the last kShort; where the longer past agrees with it, that past is averaged in (robustly),
-/// which is quieter. So one odd request moves nothing, three in a row move the estimate, and as many bring it back.
-/// excess() is how far above level() the worst of the last kLong requests lay, the very worst left out: bursts of another
-/// process come again, and margins must cover them for a while.
+/// level() is the median of the last kShort; where the longer past agrees with it, that past is averaged in
+/// (robustly), which is quieter. So one odd request moves nothing, three in a row move the estimate, and as
+/// many bring it back. excess() is how far above level() the worst of the last kLong requests lay, the very
+/// worst left out: bursts of another process come again, and margins must cover them for a while.
 class DriftTracker {
  public:
   static constexpr std::size_t kShort = 5, kLong = 32;

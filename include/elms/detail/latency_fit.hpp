@@ -24,9 +24,11 @@ namespace elms::inline v0::detail {
   return quantile(values, 0.5);
 }
 
-/// x >= 0 that minimises x' A x / 2 - b' x for a symmetric positive semidefinite A [n, n]: coordinate descent, which for
-/// a handful of unknowns is exact enough. The diagonal should be near 1. A coordinate without curvature stays 0.
-[[nodiscard]] inline std::vector<double> solve_non_negative(const std::vector<double>& a, const std::vector<double>& b) {
+/// x >= 0 that minimises x' A x / 2 - b' x for a symmetric positive semidefinite A [n, n]: coordinate
+/// descent, which for a handful of unknowns is exact enough. The diagonal should be near 1. A coordinate
+/// without curvature stays 0.
+[[nodiscard]] inline std::vector<double> solve_non_negative(const std::vector<double>& a,
+                                                            const std::vector<double>& b) {
   constexpr int kSweeps = 20000;
   const std::size_t n = b.size();
   std::vector<double> x(n, 0.0);
@@ -62,9 +64,11 @@ struct FitData {
   [[nodiscard]] std::size_t n_points() const noexcept { return times.size(); }
 };
 
-[[nodiscard]] inline double predict(std::span<const double> coefficients, std::span<const double> terms) noexcept {
+[[nodiscard]] inline double predict(std::span<const double> coefficients,
+                                    std::span<const double> terms) noexcept {
   double ms = 0.0;
-  for (std::size_t i = 0; i < std::min(coefficients.size(), terms.size()); ++i) ms += coefficients[i] * terms[i];
+  for (std::size_t i = 0; i < std::min(coefficients.size(), terms.size()); ++i)
+    ms += coefficients[i] * terms[i];
   return ms;
 }
 
@@ -74,7 +78,9 @@ struct FitData {
   std::vector<double> scale(n, 0.0), a(n * n, 0.0), b(n, 0.0);
   double total = 0.0;
   for (const double weight : weights) total += weight;
-  const auto value = [&](std::size_t point, std::size_t term) { return data.terms[point * n + term] / data.times[point]; };
+  const auto value = [&](std::size_t point, std::size_t term) {
+    return data.terms[point * n + term] / data.times[point];
+  };
   for (std::size_t p = 0; p < data.n_points(); ++p) {
     for (std::size_t i = 0; i < n; ++i) scale[i] += weights[p] * value(p, i) * value(p, i) / total;
   }
@@ -93,8 +99,8 @@ struct FitData {
   return x;
 }
 
-/// Coefficients [n_terms], all >= 0: a fit of relative errors, repeated with Tukey's weights so that points far from the
-/// law do not bend it. Empty for no points.
+/// Coefficients [n_terms], all >= 0: a fit of relative errors, repeated with Tukey's weights so that points
+/// far from the law do not bend it. Empty for no points.
 [[nodiscard]] inline std::vector<double> fit_law(const FitData& data) {
   constexpr int kRounds = 8;
   if (data.n_points() == 0 || data.n_terms == 0) return {};

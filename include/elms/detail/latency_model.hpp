@@ -16,8 +16,8 @@
 
 namespace elms::inline v0::detail {
 
-/// Standard deviations above the mean that a normal value stays below with probability p in [0.5, 1); Abramowitz and
-/// Stegun 26.2.23, error below 5e-4.
+/// Standard deviations above the mean that a normal value stays below with probability p in [0.5, 1);
+/// Abramowitz and Stegun 26.2.23, error below 5e-4.
 [[nodiscard]] inline double normal_quantile(double p) noexcept {
   const double t = std::sqrt(-2.0 * std::log(1.0 - std::clamp(p, 0.5, 0.999999)));
   return std::max(0.0, t - (2.515517 + t * (0.802853 + t * 0.010328)) /
@@ -34,7 +34,8 @@ struct PhaseState {
 class LatencyModel {
  public:
   LatencyModel() = default;
-  /// The profile's threads may differ from n_threads: what is computed then scales, what memory and barriers cost stays.
+  /// The profile's threads may differ from n_threads: what is computed then scales, what memory and barriers
+  /// cost stays.
   LatencyModel(const ElasticModel& model, DeviceProfile profile, std::size_t n_threads)
       : profile_(std::move(profile)) {
     for (std::size_t i = 0; i < model.levels().size(); ++i) works_.push_back(level_work(model, i, n_threads));
@@ -63,11 +64,12 @@ class LatencyModel {
     return predict(profile_[Phase::kPrefill].coefficients, terms);
   }
   [[nodiscard]] double decode_ms(int level, double n_context) const noexcept {
-    return predict(profile_[Phase::kDecode].coefficients, decode_terms(work(level), std::max(0.0, n_context)));
+    return predict(profile_[Phase::kDecode].coefficients,
+                   decode_terms(work(level), std::max(0.0, n_context)));
   }
 
-  /// Expected times are the law's by what recent requests took; margins cover the calibration's spread and the worst of
-  /// the recent past. Grows with the confidence.
+  /// Expected times are the law's by what recent requests took; margins cover the calibration's spread and
+  /// the worst of the recent past. Grows with the confidence.
   [[nodiscard]] PhaseState state(Phase phase, const DriftTracker& drift, double confidence) const noexcept {
     const double p = std::clamp(confidence, 0.5, 0.9999);
     const double z = normal_quantile(p);
@@ -96,10 +98,13 @@ class LatencyModel {
   profile.key = std::move(key);
   profile.coarse = true;
   profile[Phase::kRefine].coefficients = {3.0, 0.1 / threads};
-  // call, weights read a batch (5 GB/s), 20 G multiply-adds a second and thread, row values, sections, attention.
-  profile[Phase::kPrefill].coefficients = {0.3, 0.2, 0.05 / threads, 2.0 / threads, 0.003, 0.15 / threads, 0.15 / threads, 0.1 / threads};
+  // call, weights read a batch (5 GB/s), 20 G multiply-adds a second and thread, row values, sections,
+  // attention.
+  profile[Phase::kPrefill].coefficients = {
+      0.3, 0.2, 0.05 / threads, 2.0 / threads, 0.003, 0.15 / threads, 0.15 / threads, 0.1 / threads};
   profile[Phase::kDecode].coefficients = {0.1, 0.1, 0.003, 0.2, 0.3};
-  for (PhaseProfile& phase : profile.phases) phase.residuals = {-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5};
+  for (PhaseProfile& phase : profile.phases)
+    phase.residuals = {-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5};
   return profile;
 }
 

@@ -1,7 +1,8 @@
-// What a phase of a request has to do, in units that do not depend on the device: the terms of the latency model.
+// What a phase of a request has to do, in units that do not depend on the device: the terms of the latency
+// model.
 //
-// Times are sums of coefficient times term. Terms are computed from a level's slices, so that levels, lengths and
-// contexts that were never timed have them too; there is no table of levels.
+// Times are sums of coefficient times term. Terms are computed from a level's slices, so that levels, lengths
+// and contexts that were never timed have them too; there is no table of levels.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,8 @@
 
 namespace elms::inline v0::detail {
 
-/// Tasks that fewer threads share: the part of a section's work that the busiest thread has, and whether others help.
+/// Tasks that fewer threads share: the part of a section's work that the busiest thread has, and whether
+/// others help.
 struct Sharing {
   double critical = 1.0;
   bool shared = false;
@@ -28,7 +30,8 @@ struct Sharing {
   constexpr double kTasksPerThread = 8.0;  // as in worthwhile_tasks()
   if (n_units <= 1 || n_threads <= 1) return {};
   const double threads = static_cast<double>(n_threads);
-  const auto wanted = static_cast<std::int32_t>(std::clamp(macs / static_cast<double>(kMinMacsPerTask), 1.0, kTasksPerThread * threads));
+  const auto wanted = static_cast<std::int32_t>(
+      std::clamp(macs / static_cast<double>(kMinMacsPerTask), 1.0, kTasksPerThread * threads));
   const std::int32_t per_task = (n_units + wanted - 1) / wanted;
   const std::int32_t n_tasks = (n_units + per_task - 1) / per_task;
   if (n_tasks <= 1) return {};
@@ -40,8 +43,9 @@ struct Sharing {
 [[nodiscard]] inline Sharing share_heads(std::int32_t n_heads, double macs, std::size_t n_threads) noexcept {
   if (n_heads <= 1 || n_threads <= 1) return {};
   const double threads = static_cast<double>(n_threads);
-  const auto n_tasks = static_cast<std::int32_t>(
-      std::clamp(macs / static_cast<double>(kMinMacsPerTask), 1.0, std::min(static_cast<double>(n_heads), 4.0 * threads)));
+  const auto n_tasks =
+      static_cast<std::int32_t>(std::clamp(macs / static_cast<double>(kMinMacsPerTask), 1.0,
+                                           std::min(static_cast<double>(n_heads), 4.0 * threads)));
   if (n_tasks <= 1) return {};
   const double rounds = std::ceil(n_tasks / threads) * std::ceil(static_cast<double>(n_heads) / n_tasks);
   return {std::min(1.0, rounds / n_heads), true};
@@ -51,8 +55,8 @@ struct Sharing {
 struct Section {
   std::int32_t n_units = 0;  ///< that tasks do not divide
   double macs = 0.0;         ///< of one section, a token (and cached position, for attention)
-  double mbytes = 0.0;       ///< weights of one section; keys and values of a position in millions, for attention
-  double count = 0.0;        ///< of such sections
+  double mbytes = 0.0;  ///< weights of one section; keys and values of a position in millions, for attention
+  double count = 0.0;   ///< of such sections
 
   [[nodiscard]] bool same(const Section& other) const noexcept {
     return n_units == other.n_units && macs == other.macs && mbytes == other.mbytes;
@@ -70,8 +74,8 @@ inline void add_section(std::vector<Section>& sections, const Section& section) 
   sections.push_back(section);
 }
 
-/// Work of one level that its terms are made of. Millions of units, so that coefficients are milliseconds of a size that
-/// JSON shows well.
+/// Work of one level that its terms are made of. Millions of units, so that coefficients are milliseconds of
+/// a size that JSON shows well.
 struct LevelWork {
   std::vector<Section> products;   ///< four a layer, those of equal size together
   std::vector<Section> attention;  ///< one a layer, likewise
@@ -79,15 +83,19 @@ struct LevelWork {
   double layer_mmacs = 0.0;        ///< multiply-adds of all layers' products, a token
   double row_mvalues = 0.0;        ///< values that norms, quantisation, rotations and SwiGLU touch, a token
   double query_mmacs = 0.0;        ///< multiply-adds of attention, a token and cached position
-  double kv_mvalues = 0.0;         ///< keys and values read, a cached position (the query heads of a group share them)
-  double critical_mbytes = 0.0;    ///< weights that the busiest thread reads for one token: small sections are not shared
-  double shared_sections = 0.0;    ///< product sections of one token that several threads work on
+  double kv_mvalues =
+      0.0;  ///< keys and values read, a cached position (the query heads of a group share them)
+  double critical_mbytes =
+      0.0;  ///< weights that the busiest thread reads for one token: small sections are not shared
+  double shared_sections = 0.0;  ///< product sections of one token that several threads work on
   std::size_t n_threads = 1;
 };
 
 /// One layer at one slice, added to `work`.
-inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice, const ModelConfig& config, LevelWork& work) {
-  const std::int32_t d = config.d_model, q = slice.q_heads * config.head_dim, kv = slice.kv_heads * config.head_dim;
+inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice, const ModelConfig& config,
+                           LevelWork& work) {
+  const std::int32_t d = config.d_model, q = slice.q_heads * config.head_dim,
+                     kv = slice.kv_heads * config.head_dim;
   struct Part {
     const PackedMatrix* matrix;
     std::int32_t n, k;
@@ -100,7 +108,8 @@ inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice,
       const elms_gemm_kernel& kernel = *part.matrix->kernel;
       section.n_units += unit_count(product);
       section.macs += static_cast<double>(mac_count(product, 1));
-      section.mbytes += static_cast<double>(part.n) / kernel.nr * (static_cast<double>(part.k) / kernel.block_k) *
+      section.mbytes += static_cast<double>(part.n) / kernel.nr *
+                        (static_cast<double>(part.k) / kernel.block_k) *
                         static_cast<double>(kernel.block_bytes) / 1e6;
     }
     work.layer_mbytes += section.mbytes;
@@ -117,11 +126,13 @@ inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice,
   add_section(work.attention, {slice.kv_heads, 2.0 * q, 2.0 * kv / 1e6, 1.0});
 }
 
-[[nodiscard]] inline LevelWork level_work(const ElasticModel& model, std::size_t level, std::size_t n_threads) {
+[[nodiscard]] inline LevelWork level_work(const ElasticModel& model, std::size_t level,
+                                          std::size_t n_threads) {
   LevelWork work;
   work.n_threads = std::max<std::size_t>(1, n_threads);
   const std::vector<LayerShape>& layers = model.levels()[level].layers;
-  for (std::size_t i = 0; i < layers.size(); ++i) add_layer_work(model.weights().layers[i], layers[i], model.config(), work);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    add_layer_work(model.weights().layers[i], layers[i], model.config(), work);
   for (const Section& section : work.products) {
     const Sharing sharing = share_units(section.n_units, section.macs, work.n_threads);
     work.critical_mbytes += section.count * section.mbytes * sharing.critical;
@@ -131,17 +142,20 @@ inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice,
     const double mbytes = static_cast<double>(adapter->bytes) / 1e6;
     work.layer_mbytes += mbytes;
     work.critical_mbytes += mbytes / static_cast<double>(work.n_threads);
-    work.layer_mmacs += mbytes / 4.0;  // its matrices are mostly f32; close enough for a few percent of the work
+    work.layer_mmacs +=
+        mbytes / 4.0;  // its matrices are mostly f32; close enough for a few percent of the work
   }
   return work;
 }
 
-/// Names of the terms, for JSON and people. The first of each phase is what it costs at any size: the output head,
-/// sampling, barriers.
+/// Names of the terms, for JSON and people. The first of each phase is what it costs at any size: the output
+/// head, sampling, barriers.
 inline constexpr std::array<const char*, 2> kRefineTerms = {"call", "word"};
-inline constexpr std::array<const char*, 8> kPrefillTerms = {"call",           "batch_mbyte",         "mmac",       "token_mvalue",
-                                                             "shared_section", "self_attention_mmac", "attention_mmac", "cache_mvalue"};
-inline constexpr std::array<const char*, 5> kDecodeTerms = {"call", "mbyte", "shared_section", "attention_mmac", "cache_mvalue"};
+inline constexpr std::array<const char*, 8> kPrefillTerms = {
+    "call",           "batch_mbyte",         "mmac",           "token_mvalue",
+    "shared_section", "self_attention_mmac", "attention_mmac", "cache_mvalue"};
+inline constexpr std::array<const char*, 5> kDecodeTerms = {"call", "mbyte", "shared_section",
+                                                            "attention_mmac", "cache_mvalue"};
 
 using RefineTerms = std::array<double, kRefineTerms.size()>;
 using PrefillTerms = std::array<double, kPrefillTerms.size()>;
@@ -151,10 +165,11 @@ using DecodeTerms = std::array<double, kDecodeTerms.size()>;
   return {n_words > 0 ? 1.0 : 0.0, static_cast<double>(std::max(0, n_words))};
 }
 
-/// n_tokens > 0 on top of n_cached, in batches. Token i attends to n_cached + i + 1 positions; those of its own prompt are a term
-/// of their own, with which goes what falls out of caches as a batch grows. Rows in blocks read keys and values together.
-[[nodiscard]] inline PrefillTerms prefill_terms(const LevelWork& work, std::int32_t n_tokens, std::int32_t n_cached,
-                                                std::int32_t batch_tokens) noexcept {
+/// n_tokens > 0 on top of n_cached, in batches. Token i attends to n_cached + i + 1 positions; those of its
+/// own prompt are a term of their own, with which goes what falls out of caches as a batch grows. Rows in
+/// blocks read keys and values together.
+[[nodiscard]] inline PrefillTerms prefill_terms(const LevelWork& work, std::int32_t n_tokens,
+                                                std::int32_t n_cached, std::int32_t batch_tokens) noexcept {
   constexpr double kAttentionRows = 16.0;  // that share a pass over keys and values (Decoder::attend)
   const double n = n_tokens, c = n_cached;
   const double n_batches = std::ceil(n / std::max(1, batch_tokens));
@@ -174,7 +189,8 @@ using DecodeTerms = std::array<double, kDecodeTerms.size()>;
           blocks * (c + n / 2.0) * work.kv_mvalues};
 }
 
-/// A token with n_context before it. Attention over a short context runs on one thread, as Decoder::attend decides.
+/// A token with n_context before it. Attention over a short context runs on one thread, as Decoder::attend
+/// decides.
 [[nodiscard]] inline DecodeTerms decode_terms(const LevelWork& work, double n_context) noexcept {
   DecodeTerms terms = {1.0, work.critical_mbytes, work.shared_sections, 0.0, 0.0};
   const double positions = n_context + 1.0;

@@ -14,20 +14,22 @@
 namespace elms::inline v0::detail {
 
 [[nodiscard]] inline double now_ms() noexcept {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 /// n tokens spread over the vocabulary, so that rows of the embedding are in no cache.
 [[nodiscard]] inline std::vector<TokenId> spread_tokens(std::int32_t n_vocab, std::int32_t n) {
   std::vector<TokenId> tokens(static_cast<std::size_t>(std::max(0, n)));
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    tokens[i] = static_cast<TokenId>((i * 2654435761u + 7) % static_cast<std::uint32_t>(std::max(1, n_vocab)));
+    tokens[i] =
+        static_cast<TokenId>((i * 2654435761u + 7) % static_cast<std::uint32_t>(std::max(1, n_vocab)));
   }
   return tokens;
 }
 
-/// Scales the guess of a model's laws to what a small prefill and two tokens take on the narrowest level: the time of about
-/// 20 tokens, once, on the calling thread and the model's pool. What Session fails with.
+/// Scales the guess of a model's laws to what a small prefill and two tokens take on the narrowest level: the
+/// time of about 20 tokens, once, on the calling thread and the model's pool. What Session fails with.
 [[nodiscard]] inline Result<DeviceProfile> probe_profile(const std::shared_ptr<const ElasticModel>& model,
                                                          const LatencyModel& guess, KvType kv_type) {
   constexpr std::int32_t kTokens = 16;
