@@ -1,6 +1,7 @@
 // The whole device API. The offline half is in elms/offline/*.hpp.
 #pragma once
 
+#include "elms/chat_template.hpp"
 #include "elms/elastic_model.hpp"
 #include "elms/generate.hpp"
 #include "elms/level.hpp"
