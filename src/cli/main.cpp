@@ -31,6 +31,8 @@ int run(int argc, char** argv) {
   elms_cli::add_bench(app, action);
   elms_cli::add_pack(app, action);
   elms_cli::add_tasks(app, action);
+  elms_cli::add_calibrate(app, action);
+  elms_cli::add_plan(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& parse_error) {  // --help is one of these too, with code 0
