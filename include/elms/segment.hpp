@@ -19,13 +19,14 @@ enum class SegmentRole : std::uint8_t {
   kTemplate,  ///< markers and role names of a chat template: likewise
 };
 
-/// One part of a prompt. The prompt is the texts of its segments one after the other, with nothing in between.
+/// One part of a prompt. The prompt is the texts of its segments one after the other, with nothing in
+/// between.
 struct Segment {
   std::string text{};  ///< any bytes; UTF-8 is understood, other bytes count as letters
   bool compressible = false;
   SegmentRole role = SegmentRole::kOther;
-  /// Share of this segment's own tokens, in [0, 1], that may be kept at most, before the budget of the whole prompt is
-  /// looked at; without effect on what is protected.
+  /// Share of this segment's own tokens, in [0, 1], that may be kept at most, before the budget of the whole
+  /// prompt is looked at; without effect on what is protected.
   std::optional<double> keep_ratio{};
 
   /// Kept byte for byte.

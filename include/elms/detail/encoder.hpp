@@ -16,6 +16,8 @@
 
 namespace elms::inline v0::detail {
 
+struct EncoderParts;  // src/refine/encoder_parts.hpp
+
 enum class EncoderFamily : std::uint8_t { kBert, kMobileBert };
 enum class EncoderActivation : std::uint8_t { kGelu /* with the error function */, kRelu };
 enum class EncoderNorm : std::uint8_t { kLayerNorm, kNoNorm /* x * weight + bias */ };
@@ -37,12 +39,12 @@ struct EncoderConfig {
   std::int32_t max_positions = 0;  ///< of the position table: tokens of a window, [CLS] and [SEP] included
   std::int32_t n_token_types = 0;
   float norm_epsilon = 1e-12f;
-  bool trigram =
-      false;  ///< a token's input is the embeddings of its right neighbour, its own and its left one's
+  /// A token's input is the embeddings of its right neighbour, its own and its left neighbour's.
+  bool trigram = false;
   bool bottleneck = false;            ///< layers work in d_inner
   bool bottleneck_attention = false;  ///< queries, keys and values all come from the bottlenecked input
-  std::int32_t n_shared_layers =
-      0;  ///< that both branches start with; all of them where the file does not say
+  /// That both branches start with; all of them where the file does not say.
+  std::int32_t n_shared_layers = 0;
   std::int32_t n_decision_layers = 0;  ///< of the decision branch, after the shared ones
 };
 
@@ -55,8 +57,8 @@ enum class EncoderPrecision : std::uint8_t {
 
 struct EncoderOpenOptions {
   std::shared_ptr<ThreadPool> pool;  ///< null: one of its own, with all fast cores
-  std::optional<EncoderPrecision>
-      precision;  ///< nothing: kInt8 where the file's matrices are Q8_0, otherwise kF32
+  /// Nothing: kInt8 where the file's matrices are Q8_0, otherwise kF32.
+  std::optional<EncoderPrecision> precision;
 };
 
 /// An encoder in memory. Immutable; any number of threads may use one, each with an Encoder of its own.
@@ -89,9 +91,8 @@ class EncoderModel {
 
  private:
   friend class Encoder;
-  struct Impl;
-  explicit EncoderModel(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit EncoderModel(std::unique_ptr<const EncoderParts> parts) noexcept;
+  std::unique_ptr<const EncoderParts> parts_;
 };
 
 /// One forward pass at a time over an EncoderModel, and the buffers for it: nothing is allocated after
