@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elms/calibrate.hpp"
+#include "elms/chat_template.hpp"
 #include "elms/device_profile.hpp"
 #include "elms/elastic_model.hpp"
 #include "elms/generate.hpp"

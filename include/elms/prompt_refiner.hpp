@@ -16,6 +16,7 @@
 #include "elms/detail/refine/encoder_words.hpp"
 #include "elms/refine.hpp"
 #include "elms/segment.hpp"
+#include "elms/slo.hpp"
 #include "elms/status.hpp"
 #include "elms/thread_pool.hpp"
 #include "elms/tokenizer.hpp"
@@ -26,25 +27,6 @@ struct PromptRefinerOptions {
   std::shared_ptr<ThreadPool> pool{};  ///< null: one of the refiner's own
   std::size_t max_idle_encoders =
       2;  ///< buffers kept for the next calls; more are made while more threads call
-};
-
-/// Latency targets as shares, in (0, 1], of what the full model takes for the whole prompt and for a token.
-struct SloShares {
-  double ttft = 1.0;
-  double tpot = 1.0;
-};
-
-/// How likely each strategy answers a prompt well: quality[w * keep_ratios.size() + k] for widths[w] and
-/// keep_ratios[k], calibrated probabilities. Both axes ascend.
-struct StrategyQualities {
-  std::vector<double> widths;
-  std::vector<double> keep_ratios;
-  std::vector<float> quality;  ///< [n_widths, n_keep_ratios]
-
-  [[nodiscard]] bool empty() const noexcept { return quality.empty(); }
-  [[nodiscard]] float at(std::size_t width, std::size_t keep_ratio) const noexcept {
-    return quality[width * keep_ratios.size() + keep_ratio];
-  }
 };
 
 /// What one pass of the encoder says of a prompt.
