@@ -30,6 +30,7 @@ void add_eval(CLI::App& app, Action& action);
 void add_extract(CLI::App& app, Action& action);
 void add_synth(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
+void add_train_refiner(CLI::App& train, Action& action);
 void add_vocab(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_tasks(CLI::App& app, Action& action);

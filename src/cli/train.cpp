@@ -1,6 +1,5 @@
 // elms train: a model trained from nothing, or further.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -8,7 +7,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
-#include "cli/plot.hpp"
+#include "cli/training_report.hpp"
 #include "elms/detail/gguf.hpp"
 #include "elms/offline/training.hpp"
 #include "elms/tokenizer.hpp"
@@ -24,81 +23,6 @@ struct TrainArguments {
   std::size_t threads = 0;
   bool json = false;
 };
-
-/// Where the run is, on stderr: a line that is drawn over every second, or a new one every half minute.
-class TrainingLine {
- public:
-  TrainingLine() : is_terminal_(stderr_is_terminal()) {}
-  ~TrainingLine() {
-    if (is_terminal_ && drawn_) std::fputs("\n", stderr);
-  }
-  TrainingLine(const TrainingLine&) = delete;
-  TrainingLine& operator=(const TrainingLine&) = delete;
-
-  void update(const offline::TrainingProgress& progress) {
-    const Clock::time_point now = Clock::now();
-    const auto pause = is_terminal_ ? std::chrono::seconds(1) : std::chrono::seconds(30);
-    if (drawn_ && now - last_ < pause && progress.fraction < 1.0) return;
-    last_ = now;
-    drawn_ = true;
-    const std::string valid =
-        progress.valid_loss.has_value() ? "  valid " + fixed(*progress.valid_loss, 4) : std::string();
-    std::fprintf(stderr, "%sstep %llu  loss %.4f%s  rate %.2e  %.0f tokens/s  %s left%s",
-                 is_terminal_ ? "\r\x1b[K" : "", static_cast<unsigned long long>(progress.step),
-                 progress.loss, valid.c_str(), progress.learning_rate, progress.tokens_per_second,
-                 readable_seconds(std::max(progress.seconds_left, 0.0)).c_str(), is_terminal_ ? "" : "\n");
-    std::fflush(stderr);
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  bool is_terminal_;
-  bool drawn_ = false;
-  Clock::time_point last_;
-};
-
-/// Means of neighbouring points, so that there are at most max_points.
-std::vector<offline::LossPoint> thinned(const std::vector<offline::LossPoint>& points,
-                                        std::size_t max_points) {
-  const std::size_t group = std::max<std::size_t>(1, (points.size() + max_points - 1) / max_points);
-  std::vector<offline::LossPoint> out;
-  for (std::size_t begin = 0; begin < points.size(); begin += group) {
-    const std::size_t end = std::min(points.size(), begin + group);
-    double sum = 0.0;
-    for (std::size_t i = begin; i < end; ++i) sum += points[i].loss;
-    out.push_back({points[(begin + end - 1) / 2].step, sum / static_cast<double>(end - begin)});
-  }
-  return out;
-}
-
-Json points_json(const std::vector<offline::LossPoint>& points) {
-  Json list = Json::array();
-  for (const offline::LossPoint& point : points) list.push_back({{"step", point.step}, {"loss", point.loss}});
-  return list;
-}
-
-elms::Status write_loss_plot(const offline::TrainingReport& report, const std::string& path) {
-  constexpr std::size_t kPoints = 200;
-  Plot plot{
-      .title = "Loss by training step", .x_label = "step", .y_label = "loss, nats a token", .series = {}};
-  const auto add = [&](const std::string& label, const std::vector<offline::LossPoint>& points) {
-    Series series{label, {}};
-    for (const offline::LossPoint& point : points)
-      series.points.push_back({static_cast<double>(point.step), point.loss});
-    if (!series.points.empty()) plot.series.push_back(std::move(series));
-  };
-  add("training", thinned(report.train, kPoints));
-  add("validation", report.valid);
-  return write_svg(plot, path);
-}
-
-double final_loss(const offline::TrainingReport& report) {
-  constexpr std::size_t kSteps = 50;
-  const std::size_t n = std::min(kSteps, report.train.size());
-  double sum = 0.0;
-  for (std::size_t i = report.train.size() - n; i < report.train.size(); ++i) sum += report.train[i].loss;
-  return n == 0 ? 0.0 : sum / static_cast<double>(n);
-}
 
 void print_report(const TrainArguments& arguments, const offline::TrainingReport& report) {
   if (arguments.json) {
@@ -172,6 +96,9 @@ elms::Status train(const TrainArguments& arguments) {
 /// Options that contradict each other, as a usage error.
 void check(const TrainArguments& arguments) {
   const offline::TrainingOptions& options = arguments.options;
+  // Not required() of the parser: `elms train refiner` has neither here.
+  if (options.data.empty()) throw CLI::RequiredError("--data");
+  if (options.output.empty()) throw CLI::RequiredError("--output");
   if (options.init_model.empty() == options.vocabulary.empty()) {
     throw CLI::ValidationError("--init",
                                "give a model to train further, or --vocab and --shape for a new one");
@@ -193,7 +120,6 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
       .add_option("--data", options.data,
                   "Texts and .jsonl files with their weights; after a path also :loss=all, :loss=answers, "
                   ":split=file")
-      ->required()
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--init", options.init_model, "Model to train further")->option_text("MODEL");
   command
@@ -202,9 +128,7 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
       ->option_text("FILE");
   command.add_option("--shape", arguments.shape, "Shape of a new model (see the example)")
       ->option_text("JSON");
-  command.add_option("-o,--output", options.output, "GGUF file to write at the end")
-      ->required()
-      ->option_text("FILE");
+  command.add_option("-o,--output", options.output, "GGUF file to write at the end")->option_text("FILE");
   add_type(command, arguments.type)->option_text("TYPE [f16]");
   command.add_option("--name", options.name, "Name of the model in its file")->option_text("TEXT");
 }
@@ -282,7 +206,10 @@ void add_train(CLI::App& app, Action& action) {
       "\n"
       "  elms train --data wiki.txt:2,tasks.jsonl:5 --init book.gguf --minutes 60 --lr 3e-4 -o tuned.gguf\n"
       "With --steps, a run that was stopped and resumed gives the same file as one without a break.");
-  command.callback([arguments, &action] {
+  command.require_subcommand(0, 1);
+  add_train_refiner(command, action);
+  command.callback([arguments, &command, &action] {
+    if (!command.get_subcommands().empty()) return;
     check(*arguments);
     action = [arguments] { return train(*arguments); };
   });

@@ -19,7 +19,7 @@ struct VocabArguments {
   std::int32_t size = 4096;
   double character_coverage = 0.9995;
   std::string output, model_output;
-  bool json = false;
+  bool wordpiece = false, json = false;
 };
 
 elms::Status write_file(const std::string& path, const std::string& bytes) {
@@ -36,6 +36,7 @@ elms::Status vocab(const VocabArguments& arguments) {
   options.text_files = arguments.text_files;
   options.jsonl_files = arguments.jsonl_files;
   options.n_tokens = arguments.size;
+  options.wordpiece = arguments.wordpiece;
   options.character_coverage = arguments.character_coverage;
   offline::TrainedVocabulary trained;
   {
@@ -78,6 +79,7 @@ void add_vocab(CLI::App& app, Action& action) {
                   "Share of the characters that get a token; rarer ones are written in bytes")
       ->check(CLI::Range(0.5, 1.0))
       ->option_text("X [0.9995]");
+  command.add_flag("--wordpiece", arguments->wordpiece, "Make an uncased WordPiece vocabulary, for an encoder");
   command.add_option("-o,--output", arguments->output, "GGUF file to write")->required()->option_text("FILE");
   command.add_option("--model", arguments->model_output, "Write it in SentencePiece's own format too")
       ->option_text("FILE");

@@ -17,6 +17,8 @@ struct VocabularyOptions {
   std::int32_t n_tokens = 4096;          ///< all tokens, the 256 bytes and 3 special ones included
   double character_coverage =
       0.9995;                 ///< the share of characters that get a token; the rest is written in bytes
+  /// A WordPiece vocabulary for an encoder instead: uncased, [PAD] [UNK] [CLS] [SEP] [MASK] first, no bytes.
+  bool wordpiece = false;
   ProgressCallback progress;  ///< phase "read"; the training that follows cannot be stopped
 };
 

@@ -49,13 +49,15 @@ void update(const StepFactors& f, float keep, std::size_t n, float* __restrict g
 
 }  // namespace
 
-Result<AdamW> AdamW::create(const ParameterLayout& layout, const AdamWOptions& options) {
+Result<AdamW> AdamW::create(std::span<const ParameterTensor> tensors, const AdamWOptions& options) {
   AdamW adam;
   adam.options_ = options;
-  for (const ParameterTensor& tensor : layout.tensors()) {
-    adam.add_blocks(tensor.offset, tensor.offset + tensor.size(), tensor.rows > 1);
+  std::size_t end = 0;
+  for (const ParameterTensor& tensor : tensors) {
+    adam.add_blocks(end, end + tensor.size(), tensor.rows > 1);
+    end += tensor.size();
   }
-  ELMS_RETURN_IF_ERROR(adam.take_moments(layout.size()));
+  ELMS_RETURN_IF_ERROR(adam.take_moments(end));
   return adam;
 }
 

@@ -22,7 +22,12 @@ struct AdamWOptions {
 class AdamW {
  public:
   /// kOutOfMemory.
-  [[nodiscard]] static Result<AdamW> create(const ParameterLayout& layout, const AdamWOptions& options);
+  [[nodiscard]] static Result<AdamW> create(const ParameterLayout& layout, const AdamWOptions& options) {
+    return create(layout.tensors(), options);
+  }
+  /// For tensors that lie one after the other; offsets are counted from that of the first.
+  [[nodiscard]] static Result<AdamW> create(std::span<const ParameterTensor> tensors,
+                                            const AdamWOptions& options);
   /// For n parameters without a layout, all of which decay.
   [[nodiscard]] static Result<AdamW> create(std::size_t n, const AdamWOptions& options);
 

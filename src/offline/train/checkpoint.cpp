@@ -99,11 +99,13 @@ Status read_tensor(const GgufFile& file, const RunTensor& tensor) {
 
 }  // namespace
 
-void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
+void add_tensors(std::string_view prefix, std::span<const ParameterTensor> parameters, std::span<float> values,
                  std::vector<RunTensor>& tensors) {
-  for (const ParameterTensor& tensor : layout.tensors()) {
-    tensors.push_back({concat(prefix, tensor.name), tensor.rows, tensor.cols,
-                       values.subspan(tensor.offset, tensor.size())});
+  std::size_t begin = 0;
+  for (const ParameterTensor& tensor : parameters) {
+    tensors.push_back(
+        {concat(prefix, tensor.name), tensor.rows, tensor.cols, values.subspan(begin, tensor.size())});
+    begin += tensor.size();
   }
 }
 

@@ -29,9 +29,13 @@ struct RunTensor {
   std::span<float> values;
 };
 
-/// The tensors of parameters under `prefix` and their own names; values [layout.size()].
-void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
+/// The tensors of parameters under `prefix` and their own names; values lie one after the other.
+void add_tensors(std::string_view prefix, std::span<const ParameterTensor> parameters, std::span<float> values,
                  std::vector<RunTensor>& tensors);
+inline void add_tensors(std::string_view prefix, const ParameterLayout& layout, std::span<float> values,
+                        std::vector<RunTensor>& tensors) {
+  add_tensors(prefix, layout.tensors(), values, tensors);
+}
 
 /// "key=value" of everything that decides what the steps of a run are. Runs may only go on with an equal one.
 using Recipe = std::vector<std::string>;

@@ -33,9 +33,8 @@ Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config, co
   return recipe;
 }
 
-TrainingRun::TrainingRun(const TrainingOptions& options, const Dataset& dataset, Trainer& trainer,
-                         Recipe recipe)
-    : options_(options), dataset_(dataset), trainer_(trainer), recipe_(std::move(recipe)) {
+TrainingRun::TrainingRun(const TrainingOptions& options, Learner& learner, Recipe recipe)
+    : options_(options), learner_(learner), recipe_(std::move(recipe)) {
   schedule_.peak = options.learning_rate;
   schedule_.min_share = options.min_rate_share;
   schedule_.warmup_steps = options.warmup_steps;
@@ -48,7 +47,7 @@ double TrainingRun::elapsed() const {
 }
 
 Status TrainingRun::resume() {
-  ELMS_ASSIGN_OR_RETURN(state_, read_checkpoint(options_.checkpoint, recipe_, trainer_.run_tensors()));
+  ELMS_ASSIGN_OR_RETURN(state_, read_checkpoint(options_.checkpoint, recipe_, learner_.run_tensors()));
   elapsed_before_ = state_.elapsed_seconds;
   start_ = Clock::now();
   return {};
@@ -71,7 +70,7 @@ Status TrainingRun::run() {
 void TrainingRun::step() {
   const Clock::time_point begin = Clock::now();
   rate_ = schedule_.rate(state_.step, elapsed());
-  const double loss = trainer_.take_step(dataset_, state_.step, rate_);
+  const double loss = learner_.take_step(state_.step, rate_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   ++state_.step;
   ++steps_here_;
@@ -95,21 +94,17 @@ Status TrainingRun::check_loss() const {
 void TrainingRun::validate() {
   valid_by_source_.clear();
   double mean = 0.0, shares = 0.0;
-  for (const DataSourceStatistics& source : dataset_.statistics()) {
-    SourceLoss loss;
-    loss.path = source.path;
-    loss.loss = trainer_.validate(dataset_, source, options_.valid_rows, loss.n_tokens);
-    if (loss.n_tokens == 0) continue;
-    mean += source.share * loss.loss;
-    shares += source.share;
-    valid_by_source_.push_back(std::move(loss));
+  for (SharedLoss& measured : learner_.validate()) {
+    mean += measured.share * measured.loss.loss;
+    shares += measured.share;
+    valid_by_source_.push_back(std::move(measured.loss));
   }
   if (shares > 0.0) state_.valid.push_back({state_.step, mean / shares});
 }
 
 Status TrainingRun::write_checkpoint() {
   state_.elapsed_seconds = elapsed();
-  return train::write_checkpoint(options_.checkpoint, recipe_, state_, trainer_.run_tensors());
+  return train::write_checkpoint(options_.checkpoint, recipe_, state_, learner_.run_tensors());
 }
 
 Status TrainingRun::tell() {
@@ -121,7 +116,7 @@ Status TrainingRun::tell() {
   progress.loss = smoothed_loss_;
   if (!state_.valid.empty()) progress.valid_loss = state_.valid.back().loss;
   progress.learning_rate = rate_;
-  const double tokens = static_cast<double>(options_.batch_rows * options_.length * options_.accumulate);
+  const double tokens = static_cast<double>(learner_.step_tokens());
   progress.tokens_per_second = tokens / recent_step_seconds_;
   const double here = now - elapsed_before_,
                steps_left = static_cast<double>(options_.n_steps) - static_cast<double>(state_.step);
@@ -139,11 +134,11 @@ Status TrainingRun::tell() {
 
 TrainingReport TrainingRun::report() const {
   TrainingReport report;
-  const std::size_t step_tokens = options_.batch_rows * options_.length * options_.accumulate;
-  report.n_parameters = trainer_.layout().size();
+  const std::size_t step_tokens = learner_.step_tokens();
+  report.n_parameters = learner_.n_parameters();
   report.n_steps = state_.step;
   report.n_tokens = state_.step * step_tokens;
-  report.data_tokens = dataset_.n_train_tokens();
+  report.data_tokens = learner_.data_tokens();
   report.seconds = elapsed();
   if (steps_here_ > 0)
     report.tokens_per_second = static_cast<double>(steps_here_ * step_tokens) / step_seconds_;

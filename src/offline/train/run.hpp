@@ -2,14 +2,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <string>
+#include <vector>
 
+#include "elms/model_config.hpp"
 #include "elms/offline/training.hpp"
 #include "offline/train/checkpoint.hpp"
 #include "offline/train/dataset.hpp"
 #include "offline/train/schedule.hpp"
-#include "offline/train/trainer.hpp"
 
 namespace elms::inline v0::offline::train {
 
@@ -18,10 +19,32 @@ namespace elms::inline v0::offline::train {
 [[nodiscard]] Recipe make_recipe(const TrainingOptions& options, const ModelConfig& config,
                                  const Dataset& dataset);
 
-/// The references must outlive it. Used by one thread.
+/// A loss on data kept apart, and how much it counts in the mean.
+struct SharedLoss {
+  SourceLoss loss;
+  double share = 0.0;
+};
+
+/// What a run trains.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  /// Takes step `step`, from 0; returns the loss before it.
+  virtual double take_step(std::uint64_t step, double rate) = 0;
+  /// Losses without targets are left out.
+  virtual std::vector<SharedLoss> validate() = 0;
+  /// Everything that steps change.
+  virtual std::vector<RunTensor> run_tensors() = 0;
+  [[nodiscard]] virtual std::size_t n_parameters() const = 0;
+  [[nodiscard]] virtual std::size_t step_tokens() const = 0;  ///< of one step, for the speed
+  [[nodiscard]] virtual std::size_t data_tokens() const = 0;
+};
+
+/// The references must outlive it. Used by one thread. Of the options it reads what is about the course of a
+/// run: its length, rates, checkpoints, validation and on_step.
 class TrainingRun {
  public:
-  TrainingRun(const TrainingOptions& options, const Dataset& dataset, Trainer& trainer, Recipe recipe);
+  TrainingRun(const TrainingOptions& options, Learner& learner, Recipe recipe);
 
   /// Goes on where the checkpoint ended.
   Status resume();
@@ -42,8 +65,7 @@ class TrainingRun {
   [[nodiscard]] bool is_over() const { return schedule_.share(state_.step, elapsed()) >= 1.0; }
 
   const TrainingOptions& options_;
-  const Dataset& dataset_;
-  Trainer& trainer_;
+  Learner& learner_;
   Recipe recipe_;
   Schedule schedule_;
   RunState state_;

@@ -9,6 +9,7 @@
 #include "offline/train/initial_model.hpp"
 #include "offline/train/model_file.hpp"
 #include "offline/train/run.hpp"
+#include "offline/train/trainer.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
@@ -66,6 +67,38 @@ Result<train::Dataset> open_dataset(const TrainingOptions& options, const Tokeni
   return train::Dataset::open(sources, tokenizer, dataset);
 }
 
+/// A decoder over the rows of a data set.
+class DecoderLearner final : public train::Learner {
+ public:
+  DecoderLearner(const TrainingOptions& options, const train::Dataset& dataset, train::Trainer& trainer)
+      : options_(options), dataset_(dataset), trainer_(trainer) {}
+
+  double take_step(std::uint64_t step, double rate) override {
+    return trainer_.take_step(dataset_, step, rate);
+  }
+  std::vector<train::SharedLoss> validate() override {
+    std::vector<train::SharedLoss> losses;
+    for (const train::DataSourceStatistics& source : dataset_.statistics()) {
+      train::SharedLoss measured{{source.path, 0.0, 0}, source.share};
+      measured.loss.loss =
+          trainer_.validate(dataset_, source, options_.valid_rows, measured.loss.n_tokens);
+      if (measured.loss.n_tokens > 0) losses.push_back(std::move(measured));
+    }
+    return losses;
+  }
+  std::vector<train::RunTensor> run_tensors() override { return trainer_.run_tensors(); }
+  std::size_t n_parameters() const override { return trainer_.layout().size(); }
+  std::size_t step_tokens() const override {
+    return options_.batch_rows * options_.length * options_.accumulate;
+  }
+  std::size_t data_tokens() const override { return dataset_.n_train_tokens(); }
+
+ private:
+  const TrainingOptions& options_;
+  const train::Dataset& dataset_;
+  train::Trainer& trainer_;
+};
+
 }  // namespace
 
 Result<TrainingReport> train_model(const TrainingOptions& options) {
@@ -89,7 +122,8 @@ Result<TrainingReport> train_model(const TrainingOptions& options) {
   ELMS_ASSIGN_OR_RETURN(train::Trainer trainer,
                         train::Trainer::create(train::ParameterLayout(model.config), std::move(model.params),
                                                shape, adam, memory, pool));
-  train::TrainingRun run(options, dataset, trainer, std::move(recipe));
+  DecoderLearner learner(options, dataset, trainer);
+  train::TrainingRun run(options, learner, std::move(recipe));
   if (options.resume) ELMS_RETURN_IF_ERROR(run.resume());
   ELMS_RETURN_IF_ERROR(run.run());
   ELMS_RETURN_IF_ERROR(train::write_parameters(model.metadata, trainer.layout(), trainer.params(),

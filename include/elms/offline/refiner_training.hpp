@@ -1,0 +1,66 @@
+// Training the encoder that refines prompts: masked-LM pre-training, the score head, the decision branch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "elms/offline/training.hpp"
+#include "elms/status.hpp"
+
+namespace elms::inline v0::offline {
+
+enum class RefinerStage : std::uint8_t {
+  kMaskedLm,  ///< trunk and score layers, to predict masked tokens of texts
+  kScore,     ///< the same and the score head, to predict which words a shorter text keeps
+  kDecision,  ///< the decision branch alone, to predict which strategies answer right
+};
+
+/// Of a new encoder.
+struct RefinerShape {
+  std::size_t d_model = 256, n_heads = 4, d_ff = 1024, max_positions = 512;
+  std::size_t n_layers = 4, n_shared_layers = 2;  ///< trunk and score branch; of these the trunk's
+};
+
+struct RefinerTrainingOptions {
+  RefinerStage stage = RefinerStage::kScore;
+
+  /// The course of the run, files, rates, seed. `data` names the texts of kMaskedLm, `vocabulary` a WordPiece
+  /// GGUF for a new encoder, `init_model` a refiner file to go on with. `batch_rows` times `length` is the number
+  /// of tokens of a batch in every stage.
+  TrainingOptions run;
+  RefinerShape shape;
+  double dropout = 0.1;
+  double mask_share = 0.2;  ///< of the tokens, for kMaskedLm
+
+  // kScore. Sentences and their compressions are line-aligned files; pairs that are no deletion are left out.
+  std::string sentences, compressions;
+  std::size_t test_from = 8500;                     ///< first pair that is never trained on
+  std::size_t valid_pairs = 300;                    ///< before that, for the validation loss
+  std::vector<std::string> meetings;                ///< QMSum files (JSON lines)
+  std::vector<std::string> tasks;                   ///< JSON lines of `elms tasks`
+  double meeting_weight = 0.15, task_weight = 0.5;  ///< of a word of these; 1: as one of a sentence
+
+  // kDecision.
+  std::string labels;  ///< JSON lines of label_strategies()
+  std::size_t n_decision_layers = 1, n_decision_hidden = 64;
+};
+
+/// How well words are kept on the pairs from test_from on.
+struct KeepQuality {
+  std::string method;  ///< "threshold" (0.5), or "ratio" (as many words of a sentence as the reference keeps in the mean)
+  double precision = 0.0, recall = 0.0, f1 = 0.0;  ///< over all words
+  std::size_t n_pairs = 0;
+};
+
+struct RefinerTrainingReport {
+  TrainingReport training;
+  std::size_t n_pairs = 0, n_not_deletions = 0;  ///< kScore: lines read, and left out
+  std::vector<KeepQuality> quality;              ///< kScore
+};
+
+/// As train_model; the result is a refiner file (see elms/detail/encoder.hpp).
+[[nodiscard]] Result<RefinerTrainingReport> train_refiner(const RefinerTrainingOptions& options);
+
+}  // namespace elms::inline v0::offline

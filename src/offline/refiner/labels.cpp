@@ -1,0 +1,1 @@
+#include "offline/refiner/score_data.hpp"
