@@ -37,14 +37,14 @@ class TextTokenizer final : public Tokenizer {
     if (options.add_special) out = vocabulary_.prefix;
     const bool everywhere = options.parse_special && options.special_ranges.empty();
     Encoding encoding{everywhere ? with_control_ : plain_, out, {}, {}, {}, {}};
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     if (options.parse_special && !everywhere) {
       split_ranges(text, options.special_ranges, sections);
     } else {
       encoding.added.given.split(text, sections);
     }
     bool first = true;
-    for (const Section& section : sections) {
+    for (const TextSection& section : sections) {
       if (section.id != kNoToken) {
         out.push_back(section.id);
       } else {
@@ -93,7 +93,7 @@ class TextTokenizer final : public Tokenizer {
     const AddedTokenSets& added;
     std::vector<TokenId>& out;
     Workspace workspace;
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     std::vector<std::string_view> pieces;
     std::vector<std::string_view> scratch;
   };
@@ -127,12 +127,12 @@ class TextTokenizer final : public Tokenizer {
   /// Control tokens are looked for inside `ranges`, other added tokens everywhere. Text that only a range's end parts
   /// stays one section.
   void split_ranges(std::string_view text, std::span<const TextRange> ranges,
-                    std::vector<Section>& sections) const {
+                    std::vector<TextSection>& sections) const {
     const auto split = [&](const AddedTokenSets& sets, std::size_t begin, std::size_t end) {
       const std::size_t n_before = sections.size();
       sets.given.split(text.substr(begin, end - begin), sections);
       if (n_before == 0 || sections.size() == n_before) return;
-      Section &last = sections[n_before - 1], &next = sections[n_before];
+      TextSection &last = sections[n_before - 1], &next = sections[n_before];
       if (last.id != kNoToken || next.id != kNoToken || last.text.end() != next.text.begin()) return;
       last.text = {last.text.data(), last.text.size() + next.text.size()};
       sections.erase(sections.begin() + static_cast<std::ptrdiff_t>(n_before));
@@ -161,7 +161,7 @@ class TextTokenizer final : public Tokenizer {
     }
     encoding.sections.clear();
     encoding.added.normalized.split(normalized, encoding.sections);
-    for (const Section& section : encoding.sections) {
+    for (const TextSection& section : encoding.sections) {
       if (section.id != kNoToken) {
         encoding.out.push_back(section.id);
       } else {
