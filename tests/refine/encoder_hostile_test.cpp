@@ -1,6 +1,7 @@
 // Files that are wrong: an error that names the place, nothing lost.
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "elms/detail/gguf.hpp"
@@ -14,9 +15,9 @@ using elms::detail::GgufFile;
 using elms::detail::GgufWriter;
 
 struct Edit {
-  std::string drop;                                ///< tensor or key that is left out
+  std::string drop = {};                           ///< tensor or key that is left out
   std::function<void(GgufWriter&)> set = nullptr;  ///< keys to change
-  std::string transpose;                           ///< tensor whose dimensions are swapped
+  std::string transpose = {};                      ///< tensor whose dimensions are swapped
 };
 
 /// A random encoder with one thing changed.

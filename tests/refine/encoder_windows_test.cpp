@@ -14,24 +14,26 @@ using elms::detail::TokenWindows;
 }  // namespace
 
 TEST_CASE("windows cover every token, overlap by a quarter and end with the text", "[refine][encoder]") {
-  for (const std::size_t length : {1, 2, 3, 4, 7, 22, 510}) {
+  for (const std::size_t length : {1, 2, 3, 4, 7, 22, 62}) {
     for (std::size_t n = 0; n < 4 * length + 3; ++n) {
       INFO(n << " tokens in windows of " << length);
       const TokenWindows windows(n, length);
       REQUIRE(windows[0].begin == 0);
       REQUIRE(windows[windows.count() - 1].end == n);
       std::vector<float> total(n, 0.0f);
+      int n_wrong = 0;
       for (std::size_t i = 0; i < windows.count(); ++i) {
         const TokenWindow window = windows[i];
         REQUIRE(window.end - window.begin <= length);
         if (i > 0) REQUIRE(windows[i - 1].end - window.begin >= length / 4);
         if (i > 0) REQUIRE(windows[i - 1].begin < window.begin);
         for (std::size_t t = window.begin; t < window.end; ++t) {
-          REQUIRE(TokenWindows::weight(window, t) >= 1.0f);
+          n_wrong += TokenWindows::weight(window, t) < 1.0f;
           total[t] += TokenWindows::weight(window, t);
         }
       }
-      for (std::size_t t = 0; t < n; ++t) REQUIRE(windows.total_weight(t) == total[t]);
+      for (std::size_t t = 0; t < n; ++t) n_wrong += windows.total_weight(t) != total[t];
+      REQUIRE(n_wrong == 0);
     }
   }
 }
