@@ -21,6 +21,7 @@ using Action = std::function<elms::Status()>;
 
 void add_info(CLI::App& app, Action& action);
 void add_elasticize(CLI::App& app, Action& action);
+void add_convert(CLI::App& app, Action& action);
 void add_pack(CLI::App& app, Action& action);
 void add_recover(CLI::App& app, Action& action);
 void add_refine(CLI::App& app, Action& action);

@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   elms_cli::add_vocab(app, action);
   elms_cli::add_bench(app, action);
   elms_cli::add_pack(app, action);
+  elms_cli::add_convert(app, action);
   elms_cli::add_tasks(app, action);
   elms_cli::add_calibrate(app, action);
   elms_cli::add_plan(app, action);

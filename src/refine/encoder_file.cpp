@@ -11,7 +11,9 @@ namespace {
 constexpr std::string_view kDecisionPrefix = "elms.refiner.decision.";
 
 Result<DType> read_decision_type(const GgufFile& file) {
-  ELMS_ASSIGN_OR_RETURN(const std::int64_t number, file.integer(concat(kDecisionPrefix, "type")));
+  const Result<std::int64_t> stored = file.integer(concat(kDecisionPrefix, "type"));
+  if (!stored.has_value()) return malformed(stored.error().message());
+  const std::int64_t number = *stored;
   const DTypeInfo* info =
       number < 0 || number > 255 ? nullptr : find_dtype(static_cast<std::uint32_t>(number));
   if (info == nullptr ||
