@@ -35,6 +35,7 @@ void add_calibrate(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
 /// Below `elms eval`.
 void add_eval_compare(CLI::App& eval, Action& action);
+void add_eval_quality(CLI::App& eval, Action& action);
 void add_eval_task(CLI::App& eval, Action& action);
 
 /// Makes `run` with the options as parsed the action when `command` is the one that was chosen.
