@@ -18,6 +18,7 @@
 #include "elms/refine_options.hpp"
 #include "elms/sampler.hpp"
 #include "elms/segment.hpp"
+#include "elms/service.hpp"
 #include "elms/session.hpp"
 #include "elms/slo.hpp"
 #include "elms/slo_planner.hpp"

@@ -31,6 +31,10 @@ enum class FinishReason : std::uint8_t {
   kCallback,         ///< on_text said kStop
   kCancelled,        ///< the cancel token was set
   kContextFull,      ///< the session's context has no room for another token
+  // Of a service only:
+  kDeadline,  ///< the request's deadline was over
+  kRejected,  ///< not run: it could not have met its targets
+  kError,     ///< Answer::status says what went wrong
 };
 
 /// In words, e.g. "stop string". Never null; static storage.
@@ -48,6 +52,12 @@ enum class FinishReason : std::uint8_t {
       return "cancelled";
     case FinishReason::kContextFull:
       return "context full";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kRejected:
+      return "rejected";
+    case FinishReason::kError:
+      return "error";
   }
   return "unknown";
 }

@@ -24,6 +24,7 @@ enum class StatusCode : std::uint8_t {
   kOutOfContext,     ///< the session's KV cache has no room for the tokens
   kCancelled,        ///< a cancel token or a callback asked to stop
   kInternal,         ///< a broken invariant inside elms: please report it
+  kUnavailable,      ///< not now: a service's queue is full; asking again later may work
 };
 
 /// Name of a code in words, e.g. "malformed file". Never null; static storage.
@@ -39,6 +40,7 @@ enum class StatusCode : std::uint8_t {
     case StatusCode::kOutOfContext: return "out of context";
     case StatusCode::kCancelled: return "cancelled";
     case StatusCode::kInternal: return "internal error";
+    case StatusCode::kUnavailable: return "unavailable";
   }
   return "unknown";
 }
