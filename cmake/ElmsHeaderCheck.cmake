@@ -19,9 +19,9 @@ function(elms_add_header_check)
   endforeach()
   add_library(elms_header_check OBJECT ${sources})
   target_include_directories(elms_header_check PRIVATE "${PROJECT_SOURCE_DIR}/include")
-  target_compile_features(elms_header_check PRIVATE cxx_std_20 c_std_11)
+  target_compile_features(elms_header_check PRIVATE cxx_std_20 c_std_99)
   set_target_properties(elms_header_check PROPERTIES CXX_EXTENSIONS OFF C_EXTENSIONS OFF UNITY_BUILD OFF)
   # Nobody runs the objects, so none of the time goes into optimising them.
-  target_compile_options(elms_header_check PRIVATE -Wall -Wextra -Wshadow -Werror -O0 -g0
+  target_compile_options(elms_header_check PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Werror -O0 -g0
     $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
 endfunction()

@@ -35,3 +35,24 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/elmsConfig.cmake" "${CMAKE_CURRENT_BI
 # The libraries that a static elms is linked with come without CMake packages of their own.
 file(GLOB find_modules "${CMAKE_CURRENT_LIST_DIR}/Find*.cmake")
 install(FILES ${find_modules} DESTINATION "${package_dir}")
+
+# For those who build without CMake. A static elms names what it is made of; a shared one keeps that to itself.
+set(ELMS_PC_STATIC_LIBS "")
+get_target_property(elms_type elms TYPE)
+if(elms_type STREQUAL "STATIC_LIBRARY")
+  set(ELMS_PC_STATIC_LIBS " -lXNNPACK -lpthreadpool -lcpuinfo -lutf8proc -lstdc++ -lm -pthread")
+endif()
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+  OUTPUT_VARIABLE ELMS_PC_PREFIX)
+configure_file("${CMAKE_CURRENT_LIST_DIR}/elms.pc.in" elms.pc @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/elms.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# `cpack -G DEB` in the build directory.
+set(CPACK_PACKAGE_CONTACT "elms developers <elms@localhost>")
+set(CPACK_PACKAGE_VENDOR "elms")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libpthreadpool-dev, libcpuinfo-dev, libutf8proc-dev, libxnnpack-dev")
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_GENERATOR DEB)
+include(CPack)

@@ -15,7 +15,7 @@
  *   maximum(x, n), at least -FLT_MAX; exp_and_sum(x, n, maximum); scale(x, n, factor)
  *                                                      on rows; n is a multiple of kWidth
  *
- * Entries says how the cache keeps a row of head_dim values: F16Entries or Q8Entries.
+ * Entries says how the cache keeps a row of head_dim values: F16Entries, Q8Entries or F32Entries.
  */
 #ifndef ELMS_KERNELS_ATTENTION_BLOCKED_H_
 #define ELMS_KERNELS_ATTENTION_BLOCKED_H_
@@ -101,6 +101,13 @@ struct Q8Entries {
                     out + d);
       entry += 2 + count;
     }
+  }
+};
+
+struct F32Entries {
+  template <typename Ops>
+  static void widen(const uint8_t* entry, int32_t n, float* out) {
+    memcpy(out, entry, sizeof(float) * static_cast<size_t>(n));
   }
 };
 

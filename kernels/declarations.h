@@ -8,7 +8,8 @@
 #define ELMS_DECLARE_ATTENTION(isa)                                                                     \
   size_t elms_attention_scratch_floats_##isa(int32_t n_heads, int32_t head_dim, int32_t max_positions); \
   void elms_attention_f32_f16_##isa(const elms_attention_args* args);                                   \
-  void elms_attention_f32_q8_##isa(const elms_attention_args* args)
+  void elms_attention_f32_q8_##isa(const elms_attention_args* args);                                    \
+  void elms_attention_f32_f32_##isa(const elms_attention_args* args)
 
 #define ELMS_DECLARE_VECTOR_KERNELS(isa)                                                                   \
   ELMS_DECLARE_ATTENTION(isa);                                                                             \
@@ -18,6 +19,7 @@
   void elms_swiglu_f32_##isa(const float* gate, const float* up, int32_t n, float* out);                   \
   void elms_swiglu_backward_f32_##isa(const float* gate, const float* up, const float* dy, int32_t n,      \
                                       float* d_gate, float* d_up);                                         \
+  void elms_gelu_f32_##isa(const float* x, int32_t n, float* out);                                         \
   float elms_max_f32_##isa(const float* x, int32_t n);                                                     \
   float elms_exp_sum_f32_##isa(const float* x, int32_t n, float shift, float scale, float* out);           \
   void elms_f32_to_f16_##isa(const float* x, int32_t n, uint16_t* out);                                    \

@@ -7,11 +7,12 @@ namespace {
 
 // The kernels that every ISA names alike.
 #define ELMS_ATTENTION_KERNELS(isa) \
-  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa
+  elms_attention_scratch_floats_##isa, elms_attention_f32_f16_##isa, elms_attention_f32_q8_##isa, \
+      elms_attention_f32_f32_##isa
 #define ELMS_ROW_KERNELS(isa)                                                                    \
   elms_rms_norm_f32_##isa, elms_rope_f32_##isa, elms_swiglu_f32_##isa,                           \
-      elms_swiglu_backward_f32_##isa, elms_max_f32_##isa, elms_exp_sum_f32_##isa,                \
-      elms_f32_to_f16_##isa, elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
+      elms_swiglu_backward_f32_##isa, elms_gelu_f32_##isa, elms_max_f32_##isa,                   \
+      elms_exp_sum_f32_##isa, elms_f32_to_f16_##isa, elms_f32_to_kv_q8_scalar, elms_f16_to_f32_##isa
 #define ELMS_VECTOR_KERNELS(isa) ELMS_ATTENTION_KERNELS(isa), ELMS_ROW_KERNELS(isa)
 
 constexpr elms_kernel_table kScalar = {

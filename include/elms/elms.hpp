@@ -1,6 +1,9 @@
 // The whole device API. The offline half is in elms/offline/*.hpp.
 #pragma once
 
+#include "elms/calibrate.hpp"
+#include "elms/chat_template.hpp"
+#include "elms/device_profile.hpp"
 #include "elms/elastic_model.hpp"
 #include "elms/generate.hpp"
 #include "elms/level.hpp"
@@ -8,9 +11,16 @@
 #include "elms/model_config.hpp"
 #include "elms/op_times.hpp"
 #include "elms/pack.hpp"
+#include "elms/planning.hpp"
 #include "elms/probe.hpp"
+#include "elms/prompt_refiner.hpp"
+#include "elms/refine.hpp"
+#include "elms/refine_options.hpp"
 #include "elms/sampler.hpp"
+#include "elms/segment.hpp"
 #include "elms/session.hpp"
+#include "elms/slo.hpp"
+#include "elms/slo_planner.hpp"
 #include "elms/status.hpp"
 #include "elms/thread_pool.hpp"
 #include "elms/tokenizer.hpp"

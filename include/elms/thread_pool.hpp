@@ -38,6 +38,10 @@ class ThreadPool {
   /// not offer it or threads could not be started, kInvalidArgument where fewer CPUs are allowed than there are threads.
   [[nodiscard]] Result<std::vector<int>> pin_threads() noexcept;
 
+  /// The pthreadpool behind this handle, its threads started, for libraries that compute on one; null where everything runs
+  /// on the calling thread, which such libraries take too.
+  [[nodiscard]] ::pthreadpool* native() noexcept;
+
   /// Calls fn(i) for every i in [0, n_items), each once, from any thread, and returns when all are done. fn must not
   /// throw. No allocation after the first call.
   template <typename Fn>

@@ -1,6 +1,7 @@
 // Text to tokens and back, with the vocabulary that the model was trained with.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -17,9 +18,17 @@ namespace detail {
 class GgufFile;
 }
 
+/// Bytes [begin, end) of a text.
+struct TextRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
 struct EncodeOptions {
   bool add_special = true;     ///< put BOS/EOS (or [CLS]/[SEP]) where the model's metadata says so
   bool parse_special = false;  ///< text such as "<|im_end|>" becomes the control token; never for text from users
+  /// With parse_special: only inside one of these ranges of the text, which ascend and do not overlap. Empty: anywhere.
+  std::span<const TextRange> special_ranges{};
 };
 
 /// Immutable after construction; any number of threads may use one.

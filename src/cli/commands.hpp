@@ -21,8 +21,11 @@ using Action = std::function<elms::Status()>;
 
 void add_info(CLI::App& app, Action& action);
 void add_elasticize(CLI::App& app, Action& action);
+void add_convert(CLI::App& app, Action& action);
 void add_pack(CLI::App& app, Action& action);
 void add_recover(CLI::App& app, Action& action);
+void add_refine(CLI::App& app, Action& action);
+void add_decide(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_extract(CLI::App& app, Action& action);
@@ -32,8 +35,13 @@ void add_train_refiner(CLI::App& train, Action& action);
 void add_vocab(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_tasks(CLI::App& app, Action& action);
+void add_calibrate(CLI::App& app, Action& action);
+void add_plan(CLI::App& app, Action& action);
 /// Below `elms eval`.
 void add_eval_compare(CLI::App& eval, Action& action);
+void add_eval_quality(CLI::App& eval, Action& action);
+void add_eval_refiner(CLI::App& eval, Action& action);
+void add_eval_refiner_tasks(CLI::App& eval, Action& action);
 void add_eval_task(CLI::App& eval, Action& action);
 
 /// Makes `run` with the options as parsed the action when `command` is the one that was chosen.

@@ -76,6 +76,14 @@ bool stderr_is_terminal() {
 #endif
 }
 
+bool stdout_is_terminal() {
+#if defined(_WIN32)
+  return _isatty(_fileno(stdout)) != 0;
+#else
+  return isatty(STDOUT_FILENO) != 0;
+#endif
+}
+
 std::string readable_seconds(double seconds) {
   const auto whole = static_cast<long>(seconds + 0.5);
   if (whole < 60) return std::to_string(whole) + " s";

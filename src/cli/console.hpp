@@ -41,6 +41,7 @@ std::string readable_seconds(double seconds);
 std::string readable_count(std::uint64_t count);
 
 [[nodiscard]] bool stderr_is_terminal();
+[[nodiscard]] bool stdout_is_terminal();
 
 /// While it lives, Ctrl-C sets the token; a second Ctrl-C ends the process as usual. One at a time.
 class InterruptGuard {

@@ -132,7 +132,10 @@ void add_eval(CLI::App& app, Action& action) {
       "Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
   bind(command, arguments, perplexity, action);
   add_eval_compare(eval, action);
+  add_eval_quality(eval, action);
   add_eval_task(eval, action);
+  add_eval_refiner(eval, action);
+  add_eval_refiner_tasks(eval, action);
 }
 
 }  // namespace elms_cli

@@ -23,6 +23,8 @@ int run(int argc, char** argv) {
   elms_cli::add_elasticize(app, action);
   elms_cli::add_recover(app, action);
   elms_cli::add_run(app, action);
+  elms_cli::add_refine(app, action);
+  elms_cli::add_decide(app, action);
   elms_cli::add_eval(app, action);
   elms_cli::add_extract(app, action);
   elms_cli::add_synth(app, action);
@@ -30,7 +32,10 @@ int run(int argc, char** argv) {
   elms_cli::add_vocab(app, action);
   elms_cli::add_bench(app, action);
   elms_cli::add_pack(app, action);
+  elms_cli::add_convert(app, action);
   elms_cli::add_tasks(app, action);
+  elms_cli::add_calibrate(app, action);
+  elms_cli::add_plan(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& parse_error) {  // --help is one of these too, with code 0

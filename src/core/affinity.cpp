@@ -18,7 +18,7 @@ namespace elms::inline v0::detail {
 namespace {
 
 /// One logical CPU: how fast its core is, and how many CPUs of that core come before it.
-struct Candidate {
+struct CpuRank {
   int id;
   std::uint64_t frequency;
   std::uint32_t smt_index;
@@ -29,7 +29,7 @@ struct Candidate {
 std::vector<int> allowed_cpus_fastest_first() {
   cpu_set_t allowed;
   if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
-  std::vector<Candidate> candidates;
+  std::vector<CpuRank> candidates;
   if (cpuinfo_initialize()) {
     for (std::uint32_t i = 0; i < cpuinfo_get_processors_count(); ++i) {
       const cpuinfo_processor& cpu = *cpuinfo_get_processor(i);
@@ -40,11 +40,11 @@ std::vector<int> allowed_cpus_fastest_first() {
   for (int id = 0; candidates.empty() && id < CPU_SETSIZE; ++id) {
     if (CPU_ISSET(static_cast<std::size_t>(id), &allowed)) candidates.push_back({id, 0, 0});
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+  std::stable_sort(candidates.begin(), candidates.end(), [](const CpuRank& a, const CpuRank& b) {
     return a.smt_index != b.smt_index ? a.smt_index < b.smt_index : a.frequency > b.frequency;
   });
   std::vector<int> ids;
-  for (const Candidate& candidate : candidates) ids.push_back(candidate.id);
+  for (const CpuRank& candidate : candidates) ids.push_back(candidate.id);
   return ids;
 }
 

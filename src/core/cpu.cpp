@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <string>
 #include <thread>
 
 #if defined(__linux__)
@@ -61,6 +63,13 @@ elms_cpu_features detect_cpu_features() noexcept {
   features.neon_i8mm = features.neon_dotprod && has_i8mm();
 #endif
   return features;
+}
+
+std::string cpu_name() {
+  if (!cpuinfo_initialize() || cpuinfo_get_packages_count() == 0) return "unknown";
+  const cpuinfo_package& package = *cpuinfo_get_package(0);
+  const std::string name(package.name, strnlen(package.name, sizeof package.name));
+  return name.empty() ? "unknown" : name;
 }
 
 std::size_t count_fast_cores() noexcept {

@@ -95,6 +95,8 @@ bool ThreadPool::start() noexcept {
   return impl_->pool != nullptr && pthreadpool_get_threads_count(impl_->pool) > 1;
 }
 
+::pthreadpool* ThreadPool::native() noexcept { return n_threads_ > 1 && start() ? impl_->pool : nullptr; }
+
 Result<std::vector<int>> ThreadPool::pin_threads() noexcept {
   const std::vector<int> cpus = detail::allowed_cpus_fastest_first();
   if (cpus.empty()) return detail::unsupported("thread pool: this system does not bind threads to CPUs");

@@ -63,7 +63,7 @@ const AddedTokenSet::Entry* AddedTokenSet::longest_at(std::string_view text,
   return longest;
 }
 
-void AddedTokenSet::split(std::string_view text, std::vector<Section>& sections) const {
+void AddedTokenSet::split(std::string_view text, std::vector<TextSection>& sections) const {
   std::size_t begin = 0;
   std::size_t position = 0;
   while (position < text.size()) {

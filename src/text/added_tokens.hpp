@@ -13,7 +13,7 @@
 namespace elms::inline v0::detail {
 
 /// A stretch of a text: an added token, or (id kNoToken) text between them.
-struct Section {
+struct TextSection {
   std::string_view text;
   TokenId id = kNoToken;
 };
@@ -27,7 +27,7 @@ class AddedTokenSet {
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
 
   /// Appends the sections of `text`, which they view. O(size of the text × length of the longest token).
-  void split(std::string_view text, std::vector<Section>& sections) const;
+  void split(std::string_view text, std::vector<TextSection>& sections) const;
 
  private:
   struct Entry {

@@ -35,11 +35,16 @@ class TextTokenizer final : public Tokenizer {
     std::vector<TokenId> out;
     out.reserve(text.size() / 3 + 2);
     if (options.add_special) out = vocabulary_.prefix;
-    Encoding encoding{options.parse_special ? with_control_ : plain_, out, {}, {}, {}, {}};
-    std::vector<Section> sections;
-    encoding.added.given.split(text, sections);
+    const bool everywhere = options.parse_special && options.special_ranges.empty();
+    Encoding encoding{everywhere ? with_control_ : plain_, out, {}, {}, {}, {}};
+    std::vector<TextSection> sections;
+    if (options.parse_special && !everywhere) {
+      split_ranges(text, options.special_ranges, sections);
+    } else {
+      encoding.added.given.split(text, sections);
+    }
     bool first = true;
-    for (const Section& section : sections) {
+    for (const TextSection& section : sections) {
       if (section.id != kNoToken) {
         out.push_back(section.id);
       } else {
@@ -88,7 +93,7 @@ class TextTokenizer final : public Tokenizer {
     const AddedTokenSets& added;
     std::vector<TokenId>& out;
     Workspace workspace;
-    std::vector<Section> sections;
+    std::vector<TextSection> sections;
     std::vector<std::string_view> pieces;
     std::vector<std::string_view> scratch;
   };
@@ -119,6 +124,30 @@ class TextTokenizer final : public Tokenizer {
     return vocabulary_.tokens.contains(token) && vocabulary_.tokens.type(token) == type;
   }
 
+  /// Control tokens are looked for inside `ranges`, other added tokens everywhere. Text that only a range's end parts
+  /// stays one section.
+  void split_ranges(std::string_view text, std::span<const TextRange> ranges,
+                    std::vector<TextSection>& sections) const {
+    const auto split = [&](const AddedTokenSets& sets, std::size_t begin, std::size_t end) {
+      const std::size_t n_before = sections.size();
+      sets.given.split(text.substr(begin, end - begin), sections);
+      if (n_before == 0 || sections.size() == n_before) return;
+      TextSection &last = sections[n_before - 1], &next = sections[n_before];
+      if (last.id != kNoToken || next.id != kNoToken || last.text.end() != next.text.begin()) return;
+      last.text = {last.text.data(), last.text.size() + next.text.size()};
+      sections.erase(sections.begin() + static_cast<std::ptrdiff_t>(n_before));
+    };
+    std::size_t at = 0;
+    for (const TextRange& range : ranges) {
+      const std::size_t begin = std::clamp(range.begin, at, text.size());
+      const std::size_t end = std::clamp(range.end, begin, text.size());
+      split(plain_, at, begin);
+      split(with_control_, begin, end);
+      at = end;
+    }
+    split(plain_, at, text.size());
+  }
+
   /// Text between added tokens. `first`: the given text begins with it.
   void encode_section(std::string_view text, bool first, Encoding& encoding) const {
     if (vocabulary_.normalizer.empty()) {
@@ -132,7 +161,7 @@ class TextTokenizer final : public Tokenizer {
     }
     encoding.sections.clear();
     encoding.added.normalized.split(normalized, encoding.sections);
-    for (const Section& section : encoding.sections) {
+    for (const TextSection& section : encoding.sections) {
       if (section.id != kNoToken) {
         encoding.out.push_back(section.id);
       } else {

@@ -42,6 +42,14 @@ constexpr KvFormat kFormats[] = {
        const std::uint8_t* block = entry + d / 32 * 34;
        return elms_f32_of_f16(elms_load_u16(block)) * static_cast<float>(static_cast<std::int8_t>(block[2 + d % 32]));
      }},
+    {"f32", &elms_kernel_table::attention_f32,
+     [](std::int32_t head_dim) { return 4 * static_cast<std::size_t>(head_dim); },
+     [](const float* x, std::int32_t n, void* entry) { memcpy(entry, x, 4 * static_cast<std::size_t>(n)); },
+     [](const std::uint8_t* entry, std::int32_t d) {
+       float value;
+       memcpy(&value, entry + 4 * d, sizeof value);
+       return value;
+     }},
 };
 
 /// Everything one call needs, in guarded memory. Rows of a head are further apart than they are long.

@@ -117,6 +117,38 @@ ELMS_KERNEL_CASE(swiglu_nan, "SwiGLU does not hide NaN", "[kernels][swiglu]") {
   for (int i = 0; i < 11; ++i) CHECK(std::isnan(out[i]) == (i == 1 || i == 2 || i == 9 || i == 10));
 }
 
+ELMS_KERNEL_CASE(gelu, "GELU matches double at any size, in place too", "[kernels][gelu]") {
+  auto rng = make_rng(43);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float special[] = {0.0f, -0.0f, -1000.0f, 1000.0f, -infinity, infinity, 1e-30f, -12.0f, 3e38f};
+  for (const std::int32_t n : kLengths) {
+    GuardedBuffer<float> x(n), out(n), in_place(n);
+    fill(x, rng, 4.0f);
+    for (int i = 0; n >= 9 && i < 9; ++i) x[i] = special[i];
+    memcpy(in_place.data(), x.data(), n * sizeof(float));
+    kernels.gelu(x.data(), n, out.data());
+    kernels.gelu(in_place.data(), n, in_place.data());
+    for (std::int32_t i = 0; i < n; ++i) {
+      const double expected = x[i] == -infinity ? 0.0 : 0.5 * x[i] * std::erfc(-x[i] / std::sqrt(2.0));
+      INFO("n=" << n << " x " << x[i] << " gives " << out[i]);
+      if (x[i] == infinity) {
+        REQUIRE(out[i] == infinity);
+      } else {
+        REQUIRE(near(out[i], expected, 2e-7 * std::fabs(static_cast<double>(x[i])) + 1e-35));
+      }
+      REQUIRE(in_place[i] == out[i]);
+    }
+    REQUIRE((x.intact() && out.intact() && in_place.intact()));
+  }
+}
+
+ELMS_KERNEL_CASE(gelu_nan, "GELU does not hide NaN", "[kernels][gelu]") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  float x[] = {1, nan, 2, 3, 4, 5, 6, 7, 8, nan, 1};
+  kernels.gelu(x, 11, x);
+  for (int i = 0; i < 11; ++i) CHECK(std::isnan(x[i]) == (i == 1 || i == 9));
+}
+
 ELMS_KERNEL_CASE(f16_to_f32, "every f16 becomes the float of the same value", "[kernels][f16]") {
   GuardedBuffer<std::uint16_t> halves(65536);
   GuardedBuffer<float> out(65536);

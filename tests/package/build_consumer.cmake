@@ -1,19 +1,59 @@
-# Builds tests/package/consumer against elms, found the way WAY says, and runs it.
+# Builds tests/package/consumer against elms, found the way WAY says, and runs it:
+#   find_package     the package that the build under test installs, by CMake
+#   pkg_config       the same, by pkg-config
+#   add_subdirectory the source tree, as a part of the consumer's build
+#   fetch_content    the same through FetchContent
+#   shared           a shared library built for this, installed; its exported symbols are checked
+# What is built for this is built for speed of building: whole targets at once, without optimisation.
 file(REMOVE_RECURSE "${SCRATCH}")
-set(options -DELMS_WAY=${WAY})
-if(WAY STREQUAL "find_package")
+set(quick "-DCMAKE_BUILD_TYPE=Debug" "-DCMAKE_CXX_FLAGS_DEBUG=-O0" "-DCMAKE_UNITY_BUILD=ON" "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0")
+set(tools -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}")
+set(options -DELMS_WAY=${WAY} "-DELMS_SOURCE_DIR=${ELMS_SOURCE_DIR}")
+
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+function(check_exported_symbols library)
+  execute_process(COMMAND nm --dynamic --defined-only --demangle --format=posix "${library}"
+    OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
+  set(n_api 0)
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^(ELMS_[0-9]+ A|elms_|elms::|(vtable|typeinfo|typeinfo name|guard variable|VTT) for elms::)")
+      if(line MATCHES "^elms_[a-z_]+(@@ELMS_0)? T")
+        math(EXPR n_api "${n_api} + 1")
+      endif()
+    else()
+      message(FATAL_ERROR "exported, and not of elms: ${line}")
+    endif()
+  endforeach()
+  list(LENGTH lines n_all)
+  message(STATUS "${n_all} exported symbols, all of elms, ${n_api} of the C API")
+  if(n_api LESS 20)
+    message(FATAL_ERROR "the C API is not exported")
+  endif()
+endfunction()
+
+if(WAY STREQUAL "shared")
+  run(${CMAKE_COMMAND} -S "${ELMS_SOURCE_DIR}" -B "${SCRATCH}/elms" ${tools} ${quick} "-DCMAKE_CXX_FLAGS=${CXX_FLAGS}"
+      -DBUILD_SHARED_LIBS=ON -DELMS_BUILD_CLI=OFF -DELMS_BUILD_TESTS=OFF -DELMS_BUILD_BENCH=OFF -DELMS_BUILD_EXAMPLES=OFF)
+  run(${CMAKE_COMMAND} --build "${SCRATCH}/elms")
+  set(ELMS_BINARY_DIR "${SCRATCH}/elms")
+endif()
+if(WAY MATCHES "find_package|pkg_config|shared")
   execute_process(COMMAND ${CMAKE_COMMAND} --install "${ELMS_BINARY_DIR}" --prefix "${SCRATCH}/prefix"
     OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
   list(APPEND options "-DCMAKE_PREFIX_PATH=${SCRATCH}/prefix")
-else()
-  list(APPEND options "-DELMS_SOURCE_DIR=${ELMS_SOURCE_DIR}")
 endif()
-execute_process(
-  COMMAND ${CMAKE_COMMAND} -S "${CMAKE_CURRENT_LIST_DIR}/consumer" -B "${SCRATCH}/build" -G "${GENERATOR}"
-          "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}" "-DCMAKE_BUILD_TYPE=${BUILD_TYPE}"
-          "-DCMAKE_CXX_FLAGS=${CXX_FLAGS}" ${options}
-  COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${CMAKE_COMMAND} --build "${SCRATCH}/build" COMMAND_ERROR_IS_FATAL ANY)
-foreach(program consumer consumer_without_exceptions)
-  execute_process(COMMAND "${SCRATCH}/build/${program}" COMMAND_ERROR_IS_FATAL ANY)
+if(WAY STREQUAL "shared")
+  file(GLOB_RECURSE library "${SCRATCH}/prefix/libelms.so.0.1.0" "${SCRATCH}/prefix/*/libelms.so.0.1.0")
+  check_exported_symbols("${library}")
+endif()
+
+run(${CMAKE_COMMAND} -S "${CMAKE_CURRENT_LIST_DIR}/consumer" -B "${SCRATCH}/build" ${tools} ${quick}
+    "-DCMAKE_CXX_FLAGS=${CXX_FLAGS}" ${options})
+run(${CMAKE_COMMAND} --build "${SCRATCH}/build")
+foreach(program consumer consumer_without_exceptions consumer_in_c)
+  run("${SCRATCH}/build/${program}")
 endforeach()

@@ -12,6 +12,9 @@ namespace elms::inline v0::detail {
 
 [[nodiscard]] elms_cpu_features detect_cpu_features() noexcept;
 
+/// As the CPU or chip names itself, e.g. "AMD EPYC 9R14"; "unknown" where it does not.
+[[nodiscard]] std::string cpu_name();
+
 /// Number of the fastest cores that this process may run on (big cores of a phone), at least 1.
 [[nodiscard]] std::size_t count_fast_cores() noexcept;
 

@@ -12,6 +12,10 @@
 //   elms.levels.kv_heads         i32[]    [n_levels, n_layers]
 //   elms.levels.ffn_units        i32[]    [n_levels, n_layers]
 //   elms.levels.adapters         string[] file of each level's adapter, beside the model; "" for none (detail/adapter.hpp)
+//   elms.quality.widths          f32[]    ascending, (0, 1]: the axis of cost shares of the quality table; optional as a whole
+//   elms.quality.keep_ratios     f32[]    ascending, (0, 1]
+//   elms.quality.values          f32[]    [n_widths, n_keep_ratios], row-major: measured share of right answers, 0 .. 1
+//   elms.quality.source          string   what it was measured on
 #pragma once
 
 #include <cstdint>
@@ -22,6 +26,7 @@
 
 #include "elms/detail/gguf.hpp"
 #include "elms/detail/ladder.hpp"
+#include "elms/slo.hpp"
 
 namespace elms::inline v0::detail {
 
@@ -35,6 +40,8 @@ struct ElasticMetadata {
   std::vector<std::vector<LayerShape>> levels;  ///< ascending
   std::vector<float> cost_shares;               ///< as written by the tool that made the file
   std::vector<std::string> adapters;            ///< [n_levels] names of files, "" for none; empty: none at all
+  std::optional<StrategyQualities> qualities;   ///< what answers at widths and keep ratios are worth; valid()
+  std::string quality_source;
 };
 
 namespace elastic_keys {
@@ -50,6 +57,10 @@ inline constexpr std::string_view kLevelQueryHeads = "elms.levels.query_heads";
 inline constexpr std::string_view kLevelKvHeads = "elms.levels.kv_heads";
 inline constexpr std::string_view kLevelFfnUnits = "elms.levels.ffn_units";
 inline constexpr std::string_view kLevelAdapters = "elms.levels.adapters";
+inline constexpr std::string_view kQualityWidths = "elms.quality.widths";
+inline constexpr std::string_view kQualityKeepRatios = "elms.quality.keep_ratios";
+inline constexpr std::string_view kQualityValues = "elms.quality.values";
+inline constexpr std::string_view kQualitySource = "elms.quality.source";
 }  // namespace elastic_keys
 
 /// Reads per-layer counts [n_levels, n_layers].
@@ -92,6 +103,32 @@ inline Result<std::vector<std::vector<LayerShape>>> read_levels(const GgufFile& 
   }
   if (levels.back() != config.layers) return malformed(file.name(), ": elms.levels: the last level is not the full model");
   return levels;
+}
+
+/// The quality table, where the file has one.
+inline Status read_qualities(const GgufFile& file, ElasticMetadata& metadata) {
+  if (file.find(elastic_keys::kQualityValues) == nullptr) return {};
+  StrategyQualities table;
+  ELMS_ASSIGN_OR_RETURN(table.widths, file.reals(elastic_keys::kQualityWidths));
+  ELMS_ASSIGN_OR_RETURN(table.keep_ratios, file.reals(elastic_keys::kQualityKeepRatios));
+  ELMS_ASSIGN_OR_RETURN(table.quality, file.reals(elastic_keys::kQualityValues));
+  if (!table.valid()) {
+    return malformed(file.name(), ": elms.quality.*: ", table.quality.size(), " values for ", table.widths.size(), " widths and ",
+                     table.keep_ratios.size(), " keep ratios; axes must ascend in (0, 1] and values lie in 0 to 1");
+  }
+  if (file.find(elastic_keys::kQualitySource) != nullptr) {
+    ELMS_ASSIGN_OR_RETURN(metadata.quality_source, file.string(elastic_keys::kQualitySource));
+  }
+  metadata.qualities = std::move(table);
+  return {};
+}
+
+/// Writes what read_qualities() reads, into a file that has the other keys already.
+inline void write_qualities(GgufWriter& writer, const StrategyQualities& table, std::string_view source) {
+  writer.set(elastic_keys::kQualityWidths, std::span<const float>(table.widths));
+  writer.set(elastic_keys::kQualityKeepRatios, std::span<const float>(table.keep_ratios));
+  writer.set(elastic_keys::kQualityValues, std::span<const float>(table.quality));
+  writer.set(elastic_keys::kQualitySource, source);
 }
 
 /// Nothing where the file has no `elms.*` keys; kMalformedFile where they contradict the model.
@@ -144,6 +181,7 @@ inline Result<std::optional<ElasticMetadata>> read_elastic_metadata(const GgufFi
       metadata.adapters.emplace_back(name);
     }
   }
+  ELMS_RETURN_IF_ERROR(read_qualities(file, metadata));
   return std::optional<ElasticMetadata>(std::move(metadata));
 }
 
@@ -172,6 +210,7 @@ inline void write_elastic_metadata(GgufWriter& writer, const ElasticMetadata& me
     const std::vector<std::string_view> names(metadata.adapters.begin(), metadata.adapters.end());
     writer.set(elastic_keys::kLevelAdapters, std::span<const std::string_view>(names));
   }
+  if (metadata.qualities.has_value()) write_qualities(writer, *metadata.qualities, metadata.quality_source);
 }
 
 }  // namespace elms::inline v0::detail

@@ -158,6 +158,7 @@ typedef struct elms_kernel_table {
   size_t (*attention_scratch_floats)(int32_t n_heads, int32_t head_dim, int32_t max_positions);
   void (*attention)(const elms_attention_args* args);    /* over f16 entries */
   void (*attention_q8)(const elms_attention_args* args); /* over int8 entries, see elms_kv_q8_bytes */
+  void (*attention_f32)(const elms_attention_args* args); /* over f32 entries: encoders, which keep no cache */
 
   /* out[i] = x[i] * weight[i] / sqrt(mean(x^2) + epsilon); out may be x. */
   void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
@@ -167,6 +168,8 @@ typedef struct elms_kernel_table {
   void (*swiglu)(const float* gate, const float* up, int32_t n, float* out);
   /* Of y = silu(gate) * up: d_gate[i] and d_up[i] from dy[i]. Either may be dy, gate or up. */
   void (*swiglu_backward)(const float* gate, const float* up, const float* dy, int32_t n, float* d_gate, float* d_up);
+  /* out[i] = x[i] * P(X <= x[i]) of a standard normal X: the GELU with the error function; out may be x. */
+  void (*gelu)(const float* x, int32_t n, float* out);
   /* The largest that is not NaN; -infinity where there is none. */
   float (*max)(const float* x, int32_t n);
   /* out[i] = exp(scale * (x[i] - shift)) for exponents up to 88; returns the sum. out may be x. */

@@ -1,0 +1,129 @@
+// The steps of refine_by_scores() (refine.hpp).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "elms/detail/error.hpp"
+#include "elms/detail/refine/budget_search.hpp"
+#include "elms/detail/refine/layout.hpp"
+#include "elms/detail/refine/ranking.hpp"
+#include "elms/detail/refine/words.hpp"
+#include "elms/refine_options.hpp"
+#include "elms/segment.hpp"
+#include "elms/status.hpp"
+#include "elms/tokenizer.hpp"
+
+namespace elms::inline v0::detail::refine {
+
+/// Words of which equal ones side by side shall be one: [n_words]; empty where the options do not ask for it.
+[[nodiscard]] inline std::vector<std::uint8_t> collapsing_words(const Layout& layout,
+                                                                std::span<const Tier> tiers,
+                                                                const RefineOptions& options) {
+  if (!options.drop_consecutive) return {};
+  std::vector<std::uint8_t> marks(layout.words().size(), 0);
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    const WordKind kind = layout.words()[i].kind;
+    const bool wanted =
+        kind == WordKind::kPunctuation || is_one_of(layout.text_of(i), kind, options.force_tokens);
+    marks[i] = wanted && tiers[i] != Tier::kAlways ? 1 : 0;
+  }
+  return marks;
+}
+
+/// Takes the words out of `tiers` that a segment's own rate leaves no room for.
+inline void apply_own_rate(const Segment& segment, std::size_t offset, std::size_t first, std::size_t end,
+                           const Layout& whole, std::span<const float> scores, const Tokenizer& target,
+                           const EncodeOptions& encode, std::vector<Tier>& tiers) {
+  std::vector<PromptWord> words(whole.words().begin() + static_cast<std::ptrdiff_t>(first),
+                                whole.words().begin() + static_cast<std::ptrdiff_t>(end));
+  for (PromptWord& word : words) word.span = {word.span.begin - offset, word.span.end - offset};
+  const Layout layout(segment.text, std::move(words));
+  const std::span<Tier> own_tiers = std::span(tiers).subspan(first, end - first);
+  const EncodeOptions own_encode = {.add_special = false, .parse_special = encode.parse_special};
+  const auto n_before = static_cast<double>(target.encode(segment.text, own_encode).size());
+  const auto budget = static_cast<std::size_t>(std::floor(*segment.keep_ratio * n_before + 1e-9));
+  BudgetSearch search(layout, target, own_encode, {});
+  const std::size_t n_always =
+      search.begin(own_tiers, ranked_words(own_tiers, scores.subspan(first, end - first)));
+  if (n_always < budget) search.fill(budget, n_always);
+  const std::vector<std::uint8_t> kept = search.shown();
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] == 0) own_tiers[i] = Tier::kNever;
+  }
+}
+
+[[nodiscard]] inline Status check_prompt(std::span<const Segment> prompt, std::size_t n_bytes) {
+  if (n_bytes == 0)
+    return invalid_argument("refine: the prompt is empty: 0 bytes in ", prompt.size(), " segments");
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    const std::optional<double>& ratio = prompt[i].keep_ratio;
+    if (ratio.has_value() && !(*ratio >= 0.0 && *ratio <= 1.0)) {
+      return invalid_argument("refine: segment ", i, " has a keep ratio of ", *ratio, ", expected 0 to 1");
+    }
+  }
+  return {};
+}
+
+inline void apply_own_rates(std::span<const Segment> prompt, const Layout& layout,
+                            std::span<const float> scores, const Tokenizer& target,
+                            const EncodeOptions& encode, std::vector<Tier>& tiers) {
+  std::size_t offset = 0, word = 0;
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    const std::size_t first = word;
+    while (word < layout.words().size() && layout.words()[word].segment == static_cast<std::int32_t>(i))
+      ++word;
+    if (prompt[i].keep_ratio.has_value() && prompt[i].may_lose_words() && word > first) {
+      apply_own_rate(prompt[i], offset, first, word, layout, scores, target, encode, tiers);
+    }
+    offset += prompt[i].text.size();
+  }
+}
+
+/// Text by segment.
+[[nodiscard]] inline std::vector<std::string> split_by_segment(std::span<const Segment> prompt,
+                                                               std::string_view text,
+                                                               std::span<const ByteSpan> kept) {
+  std::vector<std::string> parts(prompt.size());
+  std::size_t begin = 0, next = 0;
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    const std::size_t end = begin + prompt[i].text.size();
+    while (next < kept.size() && kept[next].begin < end) {
+      const std::size_t from = std::max(kept[next].begin, begin), to = std::min(kept[next].end, end);
+      if (from < to) parts[i].append(text.substr(from, to - from));
+      if (kept[next].end > end) break;  // goes on in the next segment
+      ++next;
+    }
+    begin = end;
+  }
+  return parts;
+}
+
+inline void describe(const Layout& layout, std::span<const float> scores, std::span<const std::uint8_t> kept,
+                     RefinedPrompt& out) {
+  out.words.reserve(kept.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const PromptWord& word = layout.words()[i];
+    out.words.push_back({word.span, word.segment, word.kind, scores[i], kept[i] != 0});
+  }
+}
+
+[[nodiscard]] inline Status does_not_fit(std::span<const Tier> tiers, std::size_t n_always,
+                                         std::size_t n_before, std::size_t budget) {
+  const auto n_protected = static_cast<std::size_t>(std::count(tiers.begin(), tiers.end(), Tier::kAlways));
+  if (n_protected == tiers.size()) {
+    return invalid_argument("refine: nothing may be dropped: the prompt has ", n_before,
+                            " tokens, all protected, and the budget is ", budget);
+  }
+  return invalid_argument("refine: what is protected takes ", n_always, " of the prompt's ", n_before,
+                          " tokens, and the budget is ", budget);
+}
+
+}  // namespace elms::inline v0::detail::refine

@@ -1,0 +1,6 @@
+// Attention over f32 keys and values; the algorithm is in kernels/attention_blocked.h.
+#include "kernels/avx2/attention_ops.h"
+
+extern "C" void elms_attention_f32_f32_avx2(const elms_attention_args* args) {
+  attention_blocked<Ops, F32Entries>(args);
+}

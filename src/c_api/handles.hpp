@@ -1,0 +1,19 @@
+// What the opaque handles of elms.h hold.
+#pragma once
+
+#include <memory>
+
+#include "elms/elms.hpp"
+#include "elms/generate_options.hpp"
+
+struct elms_model {
+  std::shared_ptr<const elms::ElasticModel> model;
+};
+
+struct elms_session {
+  elms::Session session;
+};
+
+struct elms_answer {
+  elms::Generated generated;
+};
