@@ -29,6 +29,9 @@ struct StrategyQualities {
   std::vector<float> keep_ratios;  ///< [n_keep]
   std::vector<float> quality;      ///< [n_widths, n_keep], row-major
 
+  [[nodiscard]] float at(std::size_t width, std::size_t keep_ratio) const noexcept {
+    return quality[width * keep_ratios.size() + keep_ratio];
+  }
   /// Whether the three fit each other and the axes ascend.
   [[nodiscard]] bool valid() const noexcept {
     if (widths.empty() || keep_ratios.empty() || quality.size() != widths.size() * keep_ratios.size())

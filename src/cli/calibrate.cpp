@@ -46,7 +46,7 @@ Json errors_json(const Errors& errors) {
   return {{"n", errors.n}, {"median", errors.median}, {"p95", errors.p95}};
 }
 
-Json points_json(const elms::Calibration& calibration, const elms::ElasticModel& model) {
+Json calibrated_points_json(const elms::Calibration& calibration, const elms::ElasticModel& model) {
   Json list = Json::array();
   for (const elms::TimedPoint& point : calibration.points) {
     list.push_back({{"phase", elms::phase_name(point.phase)},
@@ -76,7 +76,7 @@ Json calibration_json(const CalibrateArguments& arguments, const elms::Calibrati
           {"errors", std::move(errors)},
           {"disturbance",
            {{"prefill", calibration.prefill_disturbance}, {"decode", calibration.decode_disturbance}}},
-          {"points", points_json(calibration, model)}};
+          {"points", calibrated_points_json(calibration, model)}};
 }
 
 void print_calibration(const elms::Calibration& calibration, const elms::ElasticModel& model) {

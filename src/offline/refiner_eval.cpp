@@ -169,10 +169,10 @@ Result<RefinerEvalResult> evaluate_refiner(std::string_view sentences, std::stri
   ELMS_ASSIGN_OR_RETURN(const std::vector<LabelledSentence> pairs,
                         labelled_sentences(sentences, compressions, options, result.n_skipped));
   result.n_pairs = static_cast<std::int64_t>(pairs.size());
-  std::vector<ScoreMethod> methods;
-  if (options.refiner != nullptr) methods.push_back(ScoreMethod::kRefiner);
-  if (options.model != nullptr) methods.push_back(ScoreMethod::kSelfInformation);
-  methods.insert(methods.end(), {ScoreMethod::kRandom, ScoreMethod::kTruncation});
+  std::vector<ScoreMethod> methods = {ScoreMethod::kRefiner, ScoreMethod::kSelfInformation, ScoreMethod::kRandom,
+                                      ScoreMethod::kTruncation};
+  if (options.refiner == nullptr) std::erase(methods, ScoreMethod::kRefiner);
+  if (options.model == nullptr) std::erase(methods, ScoreMethod::kSelfInformation);
 
   WordScorer scorer(options.refiner, options.model, options.seed);
   ProgressMeter progress(options.progress, "refiner");
