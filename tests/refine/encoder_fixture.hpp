@@ -30,9 +30,9 @@ std::string write_random_encoder(const EncoderConfig& config, elms::DType type =
 
 std::shared_ptr<const EncoderModel> open_encoder(const std::string& path,
                                                  std::optional<EncoderPrecision> precision = {},
-                                                 std::size_t n_threads = 2);
+                                                 std::size_t n_threads = 1);
 std::unique_ptr<Encoder> make_encoder(const std::string& path, std::optional<EncoderPrecision> precision = {},
-                                      std::size_t n_threads = 2);
+                                      std::size_t n_threads = 1);
 
 std::vector<TokenId> random_tokens(std::size_t n, std::int32_t n_vocab, std::uint32_t salt);
 
