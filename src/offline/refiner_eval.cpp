@@ -172,7 +172,8 @@ Result<RefinerEvalResult> evaluate_refiner(std::string_view sentences, std::stri
   std::vector<ScoreMethod> methods;
   if (options.refiner != nullptr) methods.push_back(ScoreMethod::kRefiner);
   if (options.model != nullptr) methods.push_back(ScoreMethod::kSelfInformation);
-  methods.insert(methods.end(), {ScoreMethod::kRandom, ScoreMethod::kTruncation});
+  methods.push_back(ScoreMethod::kRandom);
+  methods.push_back(ScoreMethod::kTruncation);
 
   WordScorer scorer(options.refiner, options.model, options.seed);
   ProgressMeter progress(options.progress, "refiner");
