@@ -94,8 +94,10 @@ elms::Result<std::vector<TaskRows>> evaluate_tasks(const RefinerTasksArguments& 
   options.methods = arguments.methods;
   if (options.methods.empty()) {
     if (!arguments.model.empty()) options.methods.push_back(ScoreMethod::kRefiner);
-    options.methods.insert(options.methods.end(),
-                           {ScoreMethod::kSelfInformation, ScoreMethod::kRandom, ScoreMethod::kTruncation});
+    for (const ScoreMethod method :
+         {ScoreMethod::kSelfInformation, ScoreMethod::kRandom, ScoreMethod::kTruncation}) {
+      options.methods.push_back(method);
+    }
   }
   if (!arguments.model.empty()) {
     ELMS_ASSIGN_OR_RETURN(options.refiner, open_refiner(arguments.model, arguments.threads));
