@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct CalibrateArguments {
   std::size_t threads = 0;
   elms::KvType kv = elms::KvType::kF16;
   bool save = false;
+  bool cpu_time = false;
   bool json = false;
 };
 
@@ -138,6 +140,9 @@ elms::Status write_plot(const elms::Calibration& calibration, const std::string&
 
 elms::Status run_calibrate(const CalibrateArguments& given) {
   CalibrateArguments arguments = given;
+  if (arguments.cpu_time && arguments.threads != 1) {
+    return elms::detail::invalid_argument("--cpu-time adds up the time of all threads: it needs -t 1");
+  }
   ELMS_ASSIGN_OR_RETURN(const auto model, open_model(arguments.model, arguments.threads, true));
   if (arguments.save && arguments.output.empty()) {
     arguments.output = elms::profile_path(arguments.model, model->pool()->n_threads());
@@ -149,6 +154,9 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
     options.seconds = arguments.seconds;
     options.held_out_seconds = arguments.check_seconds;
     options.kv_type = arguments.kv;
+    if (arguments.cpu_time) {
+      options.clock_ms = [] { return static_cast<double>(std::clock()) * (1e3 / CLOCKS_PER_SEC); };
+    }
     options.on_progress = [show = bar.callback(interrupt)](double fraction) {
       return show({"calibrate", fraction});
     };
@@ -162,6 +170,10 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
     return {};
   }
   print_calibration(*calibration, *model);
+  constexpr double kDisturbed = 1.5;
+  if (std::max(calibration->prefill_disturbance, calibration->decode_disturbance) > kDisturbed) {
+    std::fprintf(stderr, "elms: the machine was busy with something else; calibrate again when it is quiet\n");
+  }
   if (!arguments.output.empty()) std::printf("\n%s: the profile\n", arguments.output.c_str());
   return {};
 }
@@ -190,6 +202,8 @@ void add_calibrate(CLI::App& app, Action& action) {
       ->excludes(output);
   command.add_option("--plot", arguments->plot, "Draw predicted against measured times")
       ->option_text("FILE.svg");
+  command.add_flag("--cpu-time", arguments->cpu_time,
+                   "Count CPU time instead of time, with -t 1: for looking at the laws on a busy machine");
   add_kv(command, arguments->kv);
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);

@@ -43,7 +43,7 @@ double law(const std::vector<double>& coefficients, const elms::ElasticModel& mo
 double worst_held_out(const elms::ElasticModel& model, double noise, double outlier_share) {
   std::mt19937 rng = make_rng(71);
   const std::vector<double> truth = {0.4, 1.5, 4.0, 20.0, 0.01, 6.0, 5.0, 9.0};
-  std::normal_distribution<double> normal(0.0, noise);
+  std::normal_distribution<double> normal(0.0, std::max(noise, 1e-12));
   std::uniform_real_distribution<double> uniform(0.0, 1.0);
   detail::FitData data;
   for (const LawPoint& point : law_points(false, model.levels().size())) {

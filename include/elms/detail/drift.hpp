@@ -23,7 +23,7 @@ class DriftTracker {
 
   void add(double log_ratio) {
     if (!std::isfinite(log_ratio)) return;
-    values_[next_ % kLong] = std::clamp(log_ratio, -5.0, 5.0);
+    values_[next_ % kLong] = std::clamp(log_ratio, -10.0, 10.0);
     ++next_;
     update();
   }
