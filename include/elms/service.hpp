@@ -165,10 +165,8 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
   ticket.deadline_ms = std::min(arrival_ms + slo.ttft_ms, deadline_ms);
   plan_request.elapsed_ms = now_ms() - arrival_ms + queue_.predicted_wait_ms(ticket, now_ms());
   answer.plan = planner.plan(plan_request);
-  if (!answer.plan.accepted) {  // not even the narrowest strategy could finish in time behind those that go before
-    answer.finish = FinishReason::kRejected;
-    return {};
-  }
+  // Not even the fastest strategy could be in time behind those that go before.
+  if (!answer.plan.accepted) return detail::refuse(answer);
   ticket.predicted_ms = answer.plan.ttft_ms - plan_request.elapsed_ms + answer.plan.tpot_ms * plan_request.n_output_tokens;
 
   const auto gives_up = [&]() -> Status {

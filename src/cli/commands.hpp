@@ -37,6 +37,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_tasks(CLI::App& app, Action& action);
 void add_calibrate(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+void add_serve_repl(CLI::App& app, Action& action);
 /// Below `elms eval`.
 void add_eval_compare(CLI::App& eval, Action& action);
 void add_eval_quality(CLI::App& eval, Action& action);

@@ -36,6 +36,7 @@ int run(int argc, char** argv) {
   elms_cli::add_tasks(app, action);
   elms_cli::add_calibrate(app, action);
   elms_cli::add_plan(app, action);
+  elms_cli::add_serve_repl(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& parse_error) {  // --help is one of these too, with code 0

@@ -382,7 +382,9 @@ class Interpreter {
       const Value* found = item.find(given[0].bytes());
       const Value attribute = found != nullptr ? *found : Value();
       bool holds = attribute.truthy();
-      if (given.size() == 3 && (given[1].bytes() == "equalto" || given[1].bytes() == "eq" || given[1].bytes() == "==")) {
+      if (found == nullptr) {
+        holds = false;  // in @huggingface/jinja an absent attribute passes no test, "undefined" included
+      } else if (given.size() == 3 && (given[1].bytes() == "equalto" || given[1].bytes() == "eq" || given[1].bytes() == "==")) {
         holds = equal(attribute, given[2]);
       } else if (given.size() == 2) {
         ELMS_ASSIGN_OR_RETURN(holds, apply_test(attribute, given[1].bytes()));

@@ -375,7 +375,7 @@ Result<Value> call_method(const Value& self, std::string_view name, const Argume
   if (name == "replace") return replace_text(self, arguments);
   if (name == "startswith" || name == "endswith") return begins_or_ends(self, name, arguments);
   if (name == "strip" || name == "lstrip" || name == "rstrip") {
-    if (!arguments.positional.empty()) return unsupported("chat template: ", name, "() of given characters");
+    // @huggingface/jinja strips all blanks, whatever characters are given.
     return trimmed(*self.text, name != "rstrip", name != "lstrip");
   }
   if (name == "upper") return mapped(self, [](const std::string& s, std::size_t i) { return upper_of(s[i]); });

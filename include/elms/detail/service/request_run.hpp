@@ -109,6 +109,15 @@ class RequestPlanner {
   bool may_refine_;
 };
 
+/// For a plan that is not accepted: the answer says so, but where the prompt does not fit that is an error.
+inline Status refuse(Answer& answer) {
+  if (answer.plan.verdict == Verdict::kOutOfContext) {
+    return error(StatusCode::kOutOfContext, "service: the prompt of ", answer.n_original_tokens, " tokens does not fit: ", answer.plan.reason);
+  }
+  answer.finish = FinishReason::kRejected;
+  return {};
+}
+
 class RequestRun {
  public:
   RequestRun(const ServiceParts& parts, const ServiceRequest& request, std::span<const Segment> prompt, const PromptShape& shape,
@@ -125,10 +134,7 @@ class RequestRun {
     plan_request.elapsed_ms = plan_begin_ms - arrival_ms_;
     answer_.plan = planner_.plan_with_cache(slot_, plan_request);
     answer_.times.plan_ms = now() - plan_begin_ms;
-    if (!answer_.plan.accepted) {
-      answer_.finish = FinishReason::kRejected;
-      return {};
-    }
+    if (!answer_.plan.accepted) return refuse(answer_);
     ELMS_RETURN_IF_ERROR(refine());
     if (stopped()) return {};
     return generate();

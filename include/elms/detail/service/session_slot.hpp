@@ -128,14 +128,16 @@ class SlotPool {
     return {};
   }
 
-  /// The one whose cache begins most like the prompt; of equal ones the one that was used longest ago.
+  /// The one whose cache begins most like the prompt; of equal ones the one that was used longest ago. A few tokens in
+  /// common (less than a quarter of both) are not worth a cache of another conversation.
   [[nodiscard]] std::unique_ptr<SessionSlot> take(std::span<const TokenId> prompt) {
     const std::lock_guard lock(mutex_);
     if (free_.empty()) return nullptr;
     std::size_t best = 0;
     std::int32_t best_shared = -1;
     for (std::size_t i = 0; i < free_.size(); ++i) {
-      const std::int32_t shared = free_[i]->shared_prefix(prompt);
+      std::int32_t shared = free_[i]->shared_prefix(prompt);
+      if (4 * shared < free_[i]->session().position() && 4 * static_cast<std::size_t>(shared) < prompt.size()) shared = 0;
       if (shared > best_shared || (shared == best_shared && free_[i]->used_at < free_[best]->used_at)) {
         best = i;
         best_shared = shared;
