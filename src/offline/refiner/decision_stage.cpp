@@ -106,8 +106,10 @@ class DecisionLearner final : public EncoderLearner {
     while (true) {
       const LabelledPrompt& prompt = data_.train[mixed(++draw) % data_.train.size()];
       if (!fits(prompt)) break;
-      append(prompt, static_cast<float>(mixed(++draw) % 1000 + 1) / 1000.0f,
-             static_cast<float>(mixed(++draw) % 1000 + 1) / 1000.0f);
+      // Labels do not depend on the targets: the head learns that quality alone does not either.
+      const float ttft_share = static_cast<float>(mixed(++draw) % 1000 + 1) / 1000.0f;
+      const float tpot_share = static_cast<float>(mixed(++draw) % 1000 + 1) / 1000.0f;
+      append(prompt, ttft_share, tpot_share);
     }
     const Dropout dropout = step_dropout(step);
     const double loss = grid_loss(dropout);
