@@ -41,6 +41,7 @@ void add_serve_repl(CLI::App& app, Action& action);
 /// Below `elms eval`.
 void add_eval_compare(CLI::App& eval, Action& action);
 void add_eval_quality(CLI::App& eval, Action& action);
+void add_eval_refiner_labels(CLI::App& eval, Action& action);
 void add_eval_refiner(CLI::App& eval, Action& action);
 void add_eval_refiner_tasks(CLI::App& eval, Action& action);
 void add_eval_task(CLI::App& eval, Action& action);

@@ -133,6 +133,7 @@ void add_eval(CLI::App& app, Action& action) {
   bind(command, arguments, perplexity, action);
   add_eval_compare(eval, action);
   add_eval_quality(eval, action);
+  add_eval_refiner_labels(eval, action);
   add_eval_task(eval, action);
   add_eval_refiner(eval, action);
   add_eval_refiner_tasks(eval, action);

@@ -54,13 +54,53 @@ struct KeepQuality {
   std::size_t n_pairs = 0;
 };
 
+/// Predicted qualities of one bin against how often the answers were right.
+struct CalibrationBin {
+  double predicted = 0.0, observed = 0.0;  ///< means
+  std::size_t n = 0;
+};
+
+/// Right answers on held-out prompts when one strategy may be chosen whose cost (width times keep ratio) is at
+/// most a cap.
+struct StrategyRegret {
+  double cost_cap = 1.0;
+  double chosen = 0.0;      ///< by the head
+  double best_fixed = 0.0;  ///< the one strategy that was best on the training prompts
+  double oracle = 0.0;      ///< any that answers right
+};
+
+struct DecisionQuality {
+  double temperature = 1.0, loss = 0.0, base_loss = 0.0;  ///< base: every strategy's rate on the training prompts
+  double calibration_error = 0.0;                         ///< mean |predicted - observed|, by bins
+  std::vector<CalibrationBin> bins;
+  std::vector<StrategyRegret> regrets;
+  std::size_t n_prompts = 0;  ///< held out, neither trained on nor used for the temperature
+};
+
 struct RefinerTrainingReport {
   TrainingReport training;
   std::size_t n_pairs = 0, n_not_deletions = 0;  ///< kScore: lines read, and left out
   std::vector<KeepQuality> quality;              ///< kScore
+  DecisionQuality decision;                      ///< kDecision
 };
 
 /// As train_model; the result is a refiner file (see elms/detail/encoder.hpp).
 [[nodiscard]] Result<RefinerTrainingReport> train_refiner(const RefinerTrainingOptions& options);
+
+struct StrategyLabelOptions {
+  std::string refiner;             ///< a refiner file with a score head
+  std::string model;               ///< the elastic model whose answers are judged, at all its levels
+  std::vector<std::string> tasks;  ///< JSON lines of `elms tasks`
+  std::vector<double> keep_ratios = {0.2, 0.4, 0.6, 0.8, 1.0};
+  std::size_t max_items = 0;  ///< of each file, sampled evenly; 0: all
+  std::string output;         ///< JSON lines to write
+  std::shared_ptr<ThreadPool> pool;
+  ProgressCallback progress;  ///< phase "label"
+};
+
+/// Which strategies answer right: every task prompt is cut to each keep ratio and asked at each level. A line has
+/// {"prompt", "widths", "keep_ratios", "right": [[0 or 1, ...] for each width]}. Returns how many were written;
+/// prompts that protected text alone makes too long for a ratio count as not answered there.
+[[nodiscard]] Result<std::size_t> label_strategies(const StrategyLabelOptions& options);
 
 }  // namespace elms::inline v0::offline

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "elms/detail/error.hpp"
+#include "offline/refiner/decision_stage.hpp"
 #include "offline/refiner/learner.hpp"
 #include "offline/refiner/score_data.hpp"
 
@@ -130,6 +131,16 @@ Status train_score(const RefinerTrainingOptions& options, RefinerModel& model,
   return {};
 }
 
+Status train_decision(const RefinerTrainingOptions& options, RefinerModel& model,
+                      const std::shared_ptr<ThreadPool>& pool, RefinerTrainingReport& report) {
+  ELMS_ASSIGN_OR_RETURN(const refiner::DecisionData data, refiner::read_decision_data(options.labels, model));
+  ELMS_ASSIGN_OR_RETURN(model, refiner::with_decision_branch(options, std::move(model), data));
+  ELMS_ASSIGN_OR_RETURN(const auto learner, refiner::decision_learner(options, model, data, pool));
+  ELMS_RETURN_IF_ERROR(run_stage(options, *learner, options.labels, report.training));
+  ELMS_ASSIGN_OR_RETURN(report.decision, refiner::judge_decisions(model, data, *pool));
+  return {};
+}
+
 }  // namespace
 
 Result<RefinerTrainingReport> train_refiner(const RefinerTrainingOptions& options) {
@@ -146,8 +157,10 @@ Result<RefinerTrainingReport> train_refiner(const RefinerTrainingOptions& option
   if (options.stage == RefinerStage::kMaskedLm)
     ELMS_RETURN_IF_ERROR(train_masked_lm(options, model, pool, report));
   if (options.stage == RefinerStage::kScore) ELMS_RETURN_IF_ERROR(train_score(options, model, pool, report));
-  if (options.stage == RefinerStage::kDecision)
-    return detail::unsupported("refiner: the decision stage is not built yet");
+  if (options.stage == RefinerStage::kDecision) {
+    ELMS_RETURN_IF_ERROR(train_decision(options, model, pool, report));
+    temperature = static_cast<float>(report.decision.temperature);
+  }
   ELMS_RETURN_IF_ERROR(
       refiner::write_refiner(model, temperature, options.run.type, options.run.name, options.run.output));
   std::error_code failure;

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Makes elms-refiner from the texts, sentences and tasks below ../shared/data: its data, its vocabulary, the score head,
+# the labels of the decision head, the decision head.
+# usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
+#   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
+#   SCORE_MINUTES=21  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=150 (a task set)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+shared=$(realpath -m "${ELMS_SHARED_DIR:-$root/../shared}")/data
+elms=${ELMS:-$root/build/release/src/cli/elms}
+work=${1:?usage: make_elms_refiner.sh WORK_DIR}
+data=$work/data
+google=$shared/sentence-compression/google10k
+shape=${SHAPE:---d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2}
+mkdir -p "$data"
+
+# make_tasks SET PATH: training requests of training functions.
+make_tasks() {
+  "$elms" tasks --from "$1" --in "$2" -o "$data/t.$1.jsonl" --split train --unseen-functions exclude --seed 51 \
+    --functions 3-10 --few-shot 0-3 --renamed 0.2 >&2
+}
+
+make_data() {
+  cat "$shared"/wikipedia-excellent/wiki_* | sed -E '/^<\/?doc/d' >"$data/wiki.txt"
+  head -c 3000000 "$data/wiki.txt" >"$data/wiki.vocab.txt"
+  head -c 10000000 "$data/wiki.txt" >"$data/wiki.train.txt"
+  head -c 1900000 "$shared/tinystories/tinystories_sample_2MB.txt" >"$data/stories.txt"
+  head -n 8200 "$google/sentence_en.txt" | sed 's/$/\n/' >"$data/sentences.mlm.txt" # what follows is kept apart
+  make_tasks snips "$shared/snips"
+  make_tasks clinc150 "$shared/clinc150/data_train_val.json"
+  make_tasks banking77 "$shared/banking77/train.csv"
+  make_tasks hwu64 "$shared/hwu64"
+  make_tasks sgd "$shared/sgd/train"
+  cat "$data"/t.*.jsonl | shuf -n 6000 --random-source=<(yes) >"$data/tasks.jsonl"
+  python3 -c '
+import json, sys
+for item in map(json.loads, sys.stdin): print(item["prompt"] + item["completion"] + "\n")' \
+    <"$data/tasks.jsonl" >"$data/tasks.txt"
+}
+
+# resume CHECKPOINT: the option that goes on from it.
+resume() { [[ ! -f $1 ]] || echo --resume; }
+
+[[ -f $data/tasks.txt ]] || make_data
+[[ -f $work/vocab.gguf ]] ||
+  "$elms" vocab --wordpiece --size 6000 -o "$work/vocab.gguf" \
+    --text "$data/wiki.vocab.txt" "$data/sentences.mlm.txt" "$data/tasks.txt" "$data/stories.txt"
+begin=(--vocab "$work/vocab.gguf" $shape)
+if [[ ${MLM_MINUTES:-0} != 0 ]]; then
+  [[ -f $work/mlm.gguf ]] ||
+    "$elms" train refiner --stage mlm "${begin[@]}" --minutes "$MLM_MINUTES" --batch-rows 12 --length 128 --lr 2e-3 \
+      --warmup 60 --dropout 0 --checkpoint "$work/mlm.ckpt.gguf" --checkpoint-every 100 $(resume "$work/mlm.ckpt.gguf") \
+      --data "$data/sentences.mlm.txt:5,$data/wiki.train.txt:3,$data/tasks.txt:2,$data/stories.txt:1" \
+      --plot "$work/mlm.svg" --json -o "$work/mlm.gguf" >"$work/mlm.json"
+  begin=(--init "$work/mlm.gguf")
+fi
+[[ -f $work/score.gguf ]] ||
+  "$elms" train refiner --stage score "${begin[@]}" --minutes "${SCORE_MINUTES:-21}" --batch-rows 8 --length 192 \
+    --lr 2e-3 --warmup 60 --dropout 0.1 --valid-every 100 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 \
+    $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" --compressions "$google/compression_en.txt" \
+    --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
+    "$shared/qmsum/Committee/jsonl/train.jsonl" --plot "$work/score.svg" --json -o "$work/score.gguf" >"$work/score.json"
+[[ -f $work/labels.jsonl ]] ||
+  { "$elms" eval refiner-labels --model "$work/score.gguf" --lm "$root/examples/models/elms-mini.gguf" \
+      --max-lines "${LABELS:-150}" -o "$work/labels.part.jsonl" --task "$data"/t.*.jsonl &&
+    shuf --random-source=<(yes) "$work/labels.part.jsonl" >"$work/labels.jsonl"; }
+[[ -f $work/elms-refiner.gguf ]] ||
+  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --minutes 3 \
+    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 50 --type q8_0 --name elms-refiner \
+    --plot "$work/decision.svg" --calibration-plot "$work/calibration.svg" --json -o "$work/elms-refiner.gguf" \
+    >"$work/decision.json"
