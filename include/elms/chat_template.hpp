@@ -32,40 +32,49 @@ enum class ChatFamily : std::uint8_t {
 
 struct ChatMessage {
   std::string role;  ///< "system", "user", "assistant", or what else the template knows
-  /// One text after the other. What may be shortened says so itself; templates trim some contents at their ends.
+  /// One text after the other. What may be shortened says so itself; templates trim some contents at their
+  /// ends.
   std::vector<Segment> content;
 
-  [[nodiscard]] static ChatMessage system(std::string text) { return {"system", {Segment::protect(std::move(text), SegmentRole::kSystem)}}; }
-  [[nodiscard]] static ChatMessage user(std::string text) { return {"user", {Segment::protect(std::move(text), SegmentRole::kQuestion)}}; }
-  [[nodiscard]] static ChatMessage assistant(std::string text) { return {"assistant", {Segment::protect(std::move(text), SegmentRole::kContext)}}; }
+  [[nodiscard]] static ChatMessage system(std::string text) {
+    return {"system", {Segment::protect(std::move(text), SegmentRole::kSystem)}};
+  }
+  [[nodiscard]] static ChatMessage user(std::string text) {
+    return {"user", {Segment::protect(std::move(text), SegmentRole::kQuestion)}};
+  }
+  [[nodiscard]] static ChatMessage assistant(std::string text) {
+    return {"assistant", {Segment::protect(std::move(text), SegmentRole::kContext)}};
+  }
 };
 
 struct ChatRenderOptions {
   bool add_generation_prompt = true;  ///< end with the marker that opens the assistant's answer
-  /// What templates that print today's date take for now (local time); empty: the system's clock. Fix it where a
-  /// prompt's prefix is to stay the same from day to day.
+  /// What templates that print today's date take for now (local time); empty: the system's clock. Fix it
+  /// where a prompt's prefix is to stay the same from day to day.
   std::optional<std::time_t> now{};
 };
 
 /// A parsed template. Immutable; any number of threads may use one.
 class ChatTemplate {
  public:
-  /// `source` is Jinja, as in `tokenizer.chat_template`. kNotFound for an empty one; kUnsupported for a template of no
-  /// known family, and for one that uses what elms does not know of Jinja: never a guess.
-  [[nodiscard]] static Result<std::shared_ptr<const ChatTemplate>> create(std::string_view source, std::string bos_token,
+  /// `source` is Jinja, as in `tokenizer.chat_template`. kNotFound for an empty one; kUnsupported for a
+  /// template of no known family, and for one that uses what elms does not know of Jinja: never a guess.
+  [[nodiscard]] static Result<std::shared_ptr<const ChatTemplate>> create(std::string_view source,
+                                                                          std::string bos_token,
                                                                           std::string eos_token);
   /// The template of a model's vocabulary.
   [[nodiscard]] static Result<std::shared_ptr<const ChatTemplate>> create(const Tokenizer& tokenizer);
 
   [[nodiscard]] ChatFamily family() const noexcept { return family_; }
 
-  /// The prompt as Jinja renders it, with trim_blocks and lstrip_blocks. BOS is part of it where the template says so:
-  /// encode it with add_special = false. A conversation that the template refuses (an unknown role, roles that do not
-  /// alternate, no messages at all) is kInvalidArgument with the template's own words.
-  [[nodiscard]] Result<std::string> render(std::span<const ChatMessage> messages, const ChatRenderOptions& options = {}) const;
+  /// The prompt as Jinja renders it, with trim_blocks and lstrip_blocks. BOS is part of it where the template
+  /// says so: encode it with add_special = false. A conversation that the template refuses (an unknown role,
+  /// roles that do not alternate, no messages at all) is kInvalidArgument with the template's own words.
+  [[nodiscard]] Result<std::string> render(std::span<const ChatMessage> messages,
+                                           const ChatRenderOptions& options = {}) const;
 
-  /// The same text in segments: markers (SegmentRole::kTemplate, protected), and between them contents with what their
-  /// own segments say, so that refinement can shorten these and never a marker.
+  /// The same text in segments: markers (SegmentRole::kTemplate, protected), and between them contents with
+  /// what their own segments say, so that refinement can shorten these and never a marker.
   [[nodiscard]] Result<std::vector<Segment>> segments(std::span<const ChatMessage> messages,
                                                       const ChatRenderOptions& options = {}) const;
 
@@ -80,9 +89,11 @@ class ChatTemplate {
   std::unique_ptr<const Impl> impl_;
 };
 
-/// Tokens of a prompt in segments, as of its whole text: control tokens are recognised in SegmentRole::kTemplate
-/// segments only, so that text of users never becomes one. No BOS is added: the template writes it.
-[[nodiscard]] std::vector<TokenId> encode_segments(const Tokenizer& tokenizer, std::span<const Segment> segments,
+/// Tokens of a prompt in segments, as of its whole text: control tokens are recognised in
+/// SegmentRole::kTemplate segments only, so that text of users never becomes one. No BOS is added: the
+/// template writes it.
+[[nodiscard]] std::vector<TokenId> encode_segments(const Tokenizer& tokenizer,
+                                                   std::span<const Segment> segments,
                                                    bool add_special = false);
 
 }  // namespace elms::inline v0

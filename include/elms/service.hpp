@@ -22,24 +22,27 @@
 
 namespace elms::inline v0 {
 
-/// One model served to any number of threads. A request waits until it is the next (RequestQueue), gets the session whose
-/// cache begins most like its prompt, is planned (SLOPlanner: width and keep ratio, with what the refiner's decision
-/// head says where there is one), cut, prefilled behind what the cache holds, and decoded, narrower while its tokens run
-/// late (Pacer). The planner learns from what it took.
+/// One model served to any number of threads. A request waits until it is the next (RequestQueue), gets the
+/// session whose cache begins most like its prompt, is planned (SLOPlanner: width and keep ratio, with what
+/// the refiner's decision head says where there is one), cut, prefilled behind what the cache holds, and
+/// decoded, narrower while its tokens run late (Pacer). The planner learns from what it took.
 ///
-/// Thread-safe. Requests compute on the threads that ask; the service has none of its own. It must outlive its calls.
+/// Thread-safe. Requests compute on the threads that ask; the service has none of its own. It must outlive
+/// its calls.
 class ElasticService {
  public:
-  /// kInvalidArgument for a null model and for counts below 1, kNotFound where the model has no tokenizer, kOutOfMemory.
+  /// kInvalidArgument for a null model and for counts below 1, kNotFound where the model has no tokenizer,
+  /// kOutOfMemory.
   [[nodiscard]] static Result<std::shared_ptr<ElasticService>> create(ServiceOptions options);
 
-  /// Blocks until the answer is complete. Being cancelled, late (deadline_ms) or rejected is no failure: Answer::finish
-  /// says so, with the text so far. A stop, wherever it comes from, takes effect within one layer of one batch; the
-  /// session it was computed on keeps what whole batches it computed, for requests that begin alike.
+  /// Blocks until the answer is complete. Being cancelled, late (deadline_ms) or rejected is no failure:
+  /// Answer::finish says so, with the text so far. A stop, wherever it comes from, takes effect within one
+  /// layer of one batch; the session it was computed on keeps what whole batches it computed, for requests
+  /// that begin alike.
   ///
-  /// Failures, before any text: kUnavailable (too many requests wait), kInvalidArgument (the request can never work; what a
-  /// chat template refuses), kUnsupported and kNotFound (messages for a model without a template that elms knows),
-  /// kOutOfContext (the prompt does not fit), kOutOfMemory.
+  /// Failures, before any text: kUnavailable (too many requests wait), kInvalidArgument (the request can
+  /// never work; what a chat template refuses), kUnsupported and kNotFound (messages for a model without a
+  /// template that elms knows), kOutOfContext (the prompt does not fit), kOutOfMemory.
   [[nodiscard]] Result<Answer> generate(const ServiceRequest& request);
 
   [[nodiscard]] ServiceStatus status() const;
@@ -51,8 +54,7 @@ class ElasticService {
   ElasticService& operator=(const ElasticService&) = delete;
 
  private:
-  explicit ElasticService(ServiceOptions options)
-      : queue_(options.max_running, options.max_queued) {
+  explicit ElasticService(ServiceOptions options) : queue_(options.max_running, options.max_queued) {
     parts_.options = std::move(options);
   }
 
@@ -60,7 +62,8 @@ class ElasticService {
   Status check(const ServiceRequest& request) const;
   Status open_parts();
   [[nodiscard]] Result<std::vector<Segment>> prompt_of(const ServiceRequest& request) const;
-  Status wait_and_run(const ServiceRequest& request, std::span<const Segment> prompt, double arrival_ms, Answer& answer);
+  Status wait_and_run(const ServiceRequest& request, std::span<const Segment> prompt, double arrival_ms,
+                      Answer& answer);
 
   detail::ServiceParts parts_;
   detail::RequestQueue queue_;
@@ -99,7 +102,8 @@ inline Status ElasticService::open_parts() {
   }
   if (!options.now_ms) {
     options.now_ms = [] {
-      return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+      return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch())
+          .count();
     };
   }
   if (options.planner == nullptr) {
@@ -121,13 +125,16 @@ inline Status ElasticService::check(const ServiceRequest& request) const {
   ELMS_RETURN_IF_ERROR(detail::check(generate));
   const int n_levels = static_cast<int>(model().levels().size());
   if (request.level.has_value() && (*request.level < 0 || *request.level >= n_levels)) {
-    return detail::invalid_argument("service: level ", *request.level, ": the model has levels 0 to ", n_levels - 1);
+    return detail::invalid_argument("service: level ", *request.level, ": the model has levels 0 to ",
+                                    n_levels - 1);
   }
   if (request.keep_ratio.has_value() && !(*request.keep_ratio > 0.0 && *request.keep_ratio <= 1.0)) {
-    return detail::invalid_argument("service: keep ratio ", *request.keep_ratio, ": expected a number above 0, at most 1");
+    return detail::invalid_argument("service: keep ratio ", *request.keep_ratio,
+                                    ": expected a number above 0, at most 1");
   }
   if (!(request.slo.ttft_ms > 0.0) || !(request.slo.tpot_ms > 0.0) || std::isnan(request.deadline_ms)) {
-    return detail::invalid_argument("service: targets of ", request.slo.ttft_ms, " ms and ", request.slo.tpot_ms, " ms");
+    return detail::invalid_argument("service: targets of ", request.slo.ttft_ms, " ms and ",
+                                    request.slo.tpot_ms, " ms");
   }
   return {};
 }
@@ -149,8 +156,8 @@ inline Result<Answer> ElasticService::generate(const ServiceRequest& request) {
   return answer;
 }
 
-inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::span<const Segment> prompt, double arrival_ms,
-                                           Answer& answer) {
+inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::span<const Segment> prompt,
+                                           double arrival_ms, Answer& answer) {
   const std::function<double()>& now_ms = parts_.options.now_ms;
   const detail::PromptShape shape(*parts_.tokenizer, prompt, request.messages.empty());
   const bool may_refine = parts_.options.refiner != nullptr && shape.n_compressible(shape.tokens.size()) > 0;
@@ -160,19 +167,24 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
   detail::Ticket ticket;
   ticket.priority = request.priority;
   PlanRequest plan_request = planner.plan_request(0, 0.0, parts_.options.context_tokens);
-  const Slo slo = request.shares.has_value() ? parts_.options.planner->slo_of(*request.shares, plan_request) : request.slo;
+  const Slo slo = request.shares.has_value() ? parts_.options.planner->slo_of(*request.shares, plan_request)
+                                             : request.slo;
   const double deadline_ms = arrival_ms + request.deadline_ms;
   ticket.deadline_ms = std::min(arrival_ms + slo.ttft_ms, deadline_ms);
   plan_request.elapsed_ms = now_ms() - arrival_ms + queue_.predicted_wait_ms(ticket, now_ms());
   answer.plan = planner.plan(plan_request);
   // Not even the fastest strategy could be in time behind those that go before.
   if (!answer.plan.accepted) return detail::refuse(answer);
-  ticket.predicted_ms = answer.plan.ttft_ms - plan_request.elapsed_ms + answer.plan.tpot_ms * plan_request.n_output_tokens;
+  ticket.predicted_ms =
+      answer.plan.ttft_ms - plan_request.elapsed_ms + answer.plan.tpot_ms * plan_request.n_output_tokens;
 
   const auto gives_up = [&]() -> Status {
-    if (request.cancel != nullptr && request.cancel->cancelled()) answer.finish = FinishReason::kCancelled;
-    else if (now_ms() >= deadline_ms) answer.finish = FinishReason::kDeadline;
-    else return {};
+    if (request.cancel != nullptr && request.cancel->cancelled())
+      answer.finish = FinishReason::kCancelled;
+    else if (now_ms() >= deadline_ms)
+      answer.finish = FinishReason::kDeadline;
+    else
+      return {};
     return Status(StatusCode::kCancelled, "service: gave up waiting");
   };
   if (!gives_up().ok()) return {};
@@ -182,7 +194,8 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
 
   std::unique_ptr<detail::SessionSlot> slot = slots_.take(shape.tokens);
   slot->watch.start(request.cancel, deadline_ms, now_ms);
-  const Status status = detail::RequestRun(parts_, request, prompt, shape, planner, arrival_ms, *slot, answer).run();
+  const Status status =
+      detail::RequestRun(parts_, request, prompt, shape, planner, arrival_ms, *slot, answer).run();
   slot->watch.stop();
   slot->settle();
   slots_.give_back(std::move(slot));
@@ -191,7 +204,8 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
 }
 
 inline ServiceStatus ElasticService::status() const {
-  return {queue_.n_running(), queue_.n_queued(), n_answered_.load(std::memory_order_relaxed), slots_.kv_bytes()};
+  return {queue_.n_running(), queue_.n_queued(), n_answered_.load(std::memory_order_relaxed),
+          slots_.kv_bytes()};
 }
 
 }  // namespace elms::inline v0

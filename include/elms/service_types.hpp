@@ -30,7 +30,8 @@ class ThreadPool;
 
 /// Which entries of a session's cache a request may use again.
 enum class CacheReuse : std::uint8_t {
-  kWider,      ///< those computed at the level that it runs at, or at a wider one: never worse than computing them anew
+  kWider,      ///< those computed at the level that it runs at, or at a wider one: never worse than computing
+               ///< them anew
   kSameLevel,  ///< only those of the same level: every answer is the one that the request would get alone
   kOff,        ///< none
 };
@@ -40,9 +41,9 @@ struct ServiceOptions {
   std::shared_ptr<const PromptRefiner> refiner{};  ///< null: prompts are never shortened
   std::shared_ptr<SLOPlanner> planner{};           ///< null: one of the service's own, without a profile
 
-  std::int32_t n_sessions = 2;      ///< KV caches that are kept, and so how many conversations stay warm
-  /// Requests that compute at the same time, at most n_sessions. They share the model's threads: two at once each take
-  /// about twice as long, which predictions do not know.
+  std::int32_t n_sessions = 2;  ///< KV caches that are kept, and so how many conversations stay warm
+  /// Requests that compute at the same time, at most n_sessions. They share the model's threads: two at once
+  /// each take about twice as long, which predictions do not know.
   std::int32_t max_running = 1;
   std::int32_t max_queued = 64;     ///< requests that wait at most; another one is kUnavailable
   std::int32_t context_tokens = 0;  ///< of each session; 0: what the model was trained for
@@ -67,7 +68,8 @@ struct ServiceRequest {
   std::optional<SloShares> shares{};  ///< instead of slo: shares of the full model's latency
   std::int32_t max_tokens = 256;
   std::vector<std::string> stop{};
-  /// The text piece by piece on the calling thread, as GenerateOptions::on_text. It must not call the service.
+  /// The text piece by piece on the calling thread, as GenerateOptions::on_text. It must not call the
+  /// service.
   std::function<Flow(std::string_view)> on_text{};
 
   SamplerOptions sampling = greedy();
@@ -75,11 +77,12 @@ struct ServiceRequest {
   InfeasiblePolicy policy = InfeasiblePolicy::kBestEffort;
   std::int32_t expected_tokens = 64;  ///< of the answer, for planning; at most max_tokens counts
 
-  int priority = 0;                   ///< higher ones first; equal ones by their deadline
+  int priority = 0;  ///< higher ones first; equal ones by their deadline
   double deadline_ms = std::numeric_limits<double>::infinity();  ///< from the call to the end of the answer
-  const CancelToken* cancel = nullptr;                           ///< may be set from any thread; must outlive the call
+  const CancelToken* cancel = nullptr;  ///< may be set from any thread; must outlive the call
 
-  /// Instead of what the planner would choose: a level's index, and the share of compressible tokens that stay.
+  /// Instead of what the planner would choose: a level's index, and the share of compressible tokens that
+  /// stay.
   std::optional<int> level{};
   std::optional<double> keep_ratio{};
 
@@ -98,8 +101,8 @@ struct LevelChange {
 
 /// Milliseconds; phases that did not happen are 0.
 struct AnswerTimes {
-  double queue_ms = 0.0;    ///< until a session was free
-  double refine_ms = 0.0;   ///< scores, decision head and cutting
+  double queue_ms = 0.0;   ///< until a session was free
+  double refine_ms = 0.0;  ///< scores, decision head and cutting
   double plan_ms = 0.0;
   double prefill_ms = 0.0;  ///< tokens that the cache did not hold, with the first token's sampling
   double ttft_ms = 0.0;     ///< from the call to the first token; 0 without tokens
@@ -111,16 +114,16 @@ struct Answer {
   std::string text;             ///< exactly what on_text was given, or would have been
   std::vector<TokenId> tokens;  ///< with those of a stop string and the end token
   FinishReason finish = FinishReason::kMaxTokens;
-  Status status;                ///< what went wrong, where finish is kError; text and tokens are those before
+  Status status;  ///< what went wrong, where finish is kError; text and tokens are those before
 
-  Plan plan;                    ///< with the predicted times; its level is the one at the first token
+  Plan plan;  ///< with the predicted times; its level is the one at the first token
   AnswerTimes times;
   std::vector<LevelChange> level_changes;  ///< while decoding, after the plan's
 
-  std::int32_t n_prompt_tokens = 0;   ///< as run, that is, after refinement
-  std::int32_t n_original_tokens = 0; ///< before it
-  std::int32_t n_reused_tokens = 0;   ///< of the prompt, that came from a session's cache
-  std::string refined_prompt;         ///< where words were cut: what was run
+  std::int32_t n_prompt_tokens = 0;    ///< as run, that is, after refinement
+  std::int32_t n_original_tokens = 0;  ///< before it
+  std::int32_t n_reused_tokens = 0;    ///< of the prompt, that came from a session's cache
+  std::string refined_prompt;          ///< where words were cut: what was run
 };
 
 /// How a service is doing.

@@ -59,16 +59,22 @@ std::string words_of(const elms::Answer& answer) {
                      (plan.feasible ? "" : ", infeasible") + " | TTFT " +
                      of_target(answer.times.ttft_ms, plan.ttft_ms, plan.slo.ttft_ms) + " | TPOT " +
                      of_target(answer.times.tpot_ms, plan.tpot_ms, plan.slo.tpot_ms) + " | prompt " +
-                     std::to_string(answer.n_prompt_tokens) + ", reused " + std::to_string(answer.n_reused_tokens) + ", answer " +
+                     std::to_string(answer.n_prompt_tokens) + ", reused " +
+                     std::to_string(answer.n_reused_tokens) + ", answer " +
                      std::to_string(answer.tokens.size()) + " tokens";
-  if (!answer.level_changes.empty()) line += ", " + std::to_string(answer.level_changes.size()) + " changes of level";
+  if (!answer.level_changes.empty())
+    line += ", " + std::to_string(answer.level_changes.size()) + " changes of level";
   return line + " | " + elms::to_string(answer.finish) + "]";
 }
 
-/// What was said, as the model is to see it. Without a chat template the prompt is the text itself, line after line.
+/// What was said, as the model is to see it. Without a chat template the prompt is the text itself, line
+/// after line.
 class Conversation {
  public:
-  Conversation(std::string system, bool has_template) : system_(std::move(system)), has_template_(has_template) { reset(); }
+  Conversation(std::string system, bool has_template)
+      : system_(std::move(system)), has_template_(has_template) {
+    reset();
+  }
 
   void reset() {
     messages_.clear();
@@ -204,7 +210,8 @@ elms::Status run_repl(const ReplOptions& options) {
   elms::PlannerOptions planner;
   planner.kv_type = service_options.kv_type;
   ELMS_ASSIGN_OR_RETURN(planner.profile, find_profile(*service_options.model, options.profile));
-  ELMS_ASSIGN_OR_RETURN(service_options.planner, elms::SLOPlanner::create(service_options.model, std::move(planner)));
+  ELMS_ASSIGN_OR_RETURN(service_options.planner,
+                        elms::SLOPlanner::create(service_options.model, std::move(planner)));
   if (!options.refiner.empty()) {
     elms::PromptRefinerOptions refiner;
     refiner.pool = service_options.model->pool();
@@ -213,7 +220,8 @@ elms::Status run_repl(const ReplOptions& options) {
   service_options.n_sessions = 1;
   ELMS_ASSIGN_OR_RETURN(const auto tokenizer, service_options.model->tokenizer());
   const auto chat = elms::ChatTemplate::create(*tokenizer);
-  if (!chat.has_value()) std::fprintf(stderr, "elms: %s; prompts are plain text\n", chat.error().message().c_str());
+  if (!chat.has_value())
+    std::fprintf(stderr, "elms: %s; prompts are plain text\n", chat.error().message().c_str());
   ELMS_ASSIGN_OR_RETURN(const auto service, elms::ElasticService::create(std::move(service_options)));
   return Repl(options, *service, chat.has_value()).run();
 }
@@ -222,29 +230,39 @@ elms::Status run_repl(const ReplOptions& options) {
 
 void add_serve_repl(CLI::App& app, Action& action) {
   auto options = std::make_shared<ReplOptions>();
-  CLI::App& command = *app.add_subcommand("serve-repl", "Chat in the terminal, with each answer's times beside its targets");
+  CLI::App& command =
+      *app.add_subcommand("serve-repl", "Chat in the terminal, with each answer's times beside its targets");
   add_model(command, options->model);
-  command.add_option("--refiner", options->refiner, "A refiner, which may shorten texts given with /file")->option_text("FILE");
+  command.add_option("--refiner", options->refiner, "A refiner, which may shorten texts given with /file")
+      ->option_text("FILE");
   command.add_option("--ttft", options->slo.ttft_ms, "Target: milliseconds to the first token")
       ->check(CLI::PositiveNumber)
       ->option_text("MS");
   command.add_option("--tpot", options->slo.tpot_ms, "Target: milliseconds a token after it")
       ->check(CLI::PositiveNumber)
       ->option_text("MS");
-  command.add_option("--profile", options->profile, "What `elms calibrate` saved (default: beside the model, if there)")
+  command
+      .add_option("--profile", options->profile,
+                  "What `elms calibrate` saved (default: beside the model, if there)")
       ->option_text("FILE");
   command.add_option("--system", options->system, "The system message")->option_text("TEXT");
   command.add_option("-n,--max-tokens", options->max_tokens, "Tokens of an answer at most")
       ->check(CLI::PositiveNumber)
       ->option_text("N [256]");
-  command.add_option("--ctx", options->service.context_tokens, "Tokens that fit into the KV cache (default: as trained)")
+  command
+      .add_option("--ctx", options->service.context_tokens,
+                  "Tokens that fit into the KV cache (default: as trained)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");
-  command.add_option("--temp,--temperature", options->temperature, "0 is greedy")->check(CLI::Range(0.0f, 100.0f))->option_text("T [0]");
+  command.add_option("--temp,--temperature", options->temperature, "0 is greedy")
+      ->check(CLI::Range(0.0f, 100.0f))
+      ->option_text("T [0]");
   command.add_option("--seed", options->seed, "The same seed draws the same tokens")->option_text("N [0]");
   add_kv(command, options->service.kv_type);
   add_threads(command, options->threads);
-  command.footer("Commands in the chat: /slo /file /reset /help /quit\nExample:\n  elms serve-repl assistant.elastic.gguf --ttft 300 --tpot 40");
+  command.footer(
+      "Commands in the chat: /slo /file /reset /help /quit\nExample:\n  elms serve-repl "
+      "assistant.elastic.gguf --ttft 300 --tpot 40");
   bind(command, options, &run_repl, action);
 }
 

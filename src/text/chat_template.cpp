@@ -43,7 +43,8 @@ Value messages_value(std::span<const ChatMessage> messages, std::vector<const Se
       text.append(segment.text, static_cast<std::int32_t>(contents.size()));
       contents.push_back(&segment);
     }
-    list.push_back(Value::of(detail::jinja::Dict{{"role", Value::of_text(message.role)}, {"content", Value::of(std::move(text))}}));
+    list.push_back(Value::of(detail::jinja::Dict{{"role", Value::of_text(message.role)},
+                                                 {"content", Value::of(std::move(text))}}));
   }
   return Value::of(std::move(list));
 }
@@ -66,13 +67,20 @@ struct ChatTemplate::Impl {
 
 const char* to_string(ChatFamily family) noexcept {
   switch (family) {
-    case ChatFamily::kChatMl: return "chatml";
-    case ChatFamily::kLlama2: return "llama2";
-    case ChatFamily::kLlama3: return "llama3";
-    case ChatFamily::kMistral: return "mistral";
-    case ChatFamily::kGemma: return "gemma";
-    case ChatFamily::kPhi: return "phi";
-    case ChatFamily::kZephyr: return "zephyr";
+    case ChatFamily::kChatMl:
+      return "chatml";
+    case ChatFamily::kLlama2:
+      return "llama2";
+    case ChatFamily::kLlama3:
+      return "llama3";
+    case ChatFamily::kMistral:
+      return "mistral";
+    case ChatFamily::kGemma:
+      return "gemma";
+    case ChatFamily::kPhi:
+      return "phi";
+    case ChatFamily::kZephyr:
+      return "zephyr";
   }
   return "unknown";
 }
@@ -81,14 +89,16 @@ ChatTemplate::ChatTemplate(ChatFamily family, std::unique_ptr<const Impl> impl) 
     : family_(family), impl_(std::move(impl)) {}
 ChatTemplate::~ChatTemplate() = default;
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string_view source, std::string bos_token,
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string_view source,
+                                                                 std::string bos_token,
                                                                  std::string eos_token) {
   if (source.empty()) return detail::error(StatusCode::kNotFound, "the model has no chat template");
   const std::optional<ChatFamily> family = family_of(source);
   if (!family.has_value()) {
-    return detail::unsupported("the model's chat template has the markers of no known family (chatml, llama2, llama3, "
-                               "mistral, gemma, phi, zephyr); it begins with \"",
-                               source.substr(0, 60), "\"");
+    return detail::unsupported(
+        "the model's chat template has the markers of no known family (chatml, llama2, llama3, "
+        "mistral, gemma, phi, zephyr); it begins with \"",
+        source.substr(0, 60), "\"");
   }
   ELMS_ASSIGN_OR_RETURN(detail::jinja::Program program, detail::jinja::parse(source));
   auto impl = std::make_unique<Impl>(Impl{std::move(program), std::move(bos_token), std::move(eos_token)});
@@ -100,7 +110,8 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(const Tokenizer
                 std::string(tokenizer.token_text(tokenizer.eos())));
 }
 
-Result<std::string> ChatTemplate::render(std::span<const ChatMessage> messages, const ChatRenderOptions& options) const {
+Result<std::string> ChatTemplate::render(std::span<const ChatMessage> messages,
+                                         const ChatRenderOptions& options) const {
   std::vector<const Segment*> contents;
   ELMS_ASSIGN_OR_RETURN(detail::jinja::Text text, impl_->render(messages, options, contents));
   return std::move(text.bytes);
@@ -127,14 +138,17 @@ Result<std::vector<Segment>> ChatTemplate::segments(std::span<const ChatMessage>
   return out;
 }
 
-std::vector<TokenId> encode_segments(const Tokenizer& tokenizer, std::span<const Segment> segments, bool add_special) {
+std::vector<TokenId> encode_segments(const Tokenizer& tokenizer, std::span<const Segment> segments,
+                                     bool add_special) {
   std::string text;
   std::vector<TextRange> markers;
   for (const Segment& segment : segments) {
-    if (segment.role == SegmentRole::kTemplate) markers.push_back({text.size(), text.size() + segment.text.size()});
+    if (segment.role == SegmentRole::kTemplate)
+      markers.push_back({text.size(), text.size() + segment.text.size()});
     text += segment.text;
   }
-  return tokenizer.encode(text, {.add_special = add_special, .parse_special = !markers.empty(), .special_ranges = markers});
+  return tokenizer.encode(
+      text, {.add_special = add_special, .parse_special = !markers.empty(), .special_ranges = markers});
 }
 
 }  // namespace elms::inline v0

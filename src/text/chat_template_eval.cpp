@@ -31,8 +31,9 @@ struct Scope {
 
 /// strftime in English, whatever the locale.
 std::string formatted_time(std::string_view format, std::time_t now) {
-  constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
-                                                        "July",    "August",   "September", "October", "November", "December"};
+  constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
+                                                        "May",       "June",     "July",     "August",
+                                                        "September", "October",  "November", "December"};
   std::tm time{};
 #if defined(_WIN32)
   localtime_s(&time, &now);
@@ -48,15 +49,32 @@ std::string formatted_time(std::string_view format, std::time_t now) {
       continue;
     }
     switch (format[++i]) {
-      case 'Y': out += std::to_string(time.tm_year + 1900); break;
-      case 'm': out += two(time.tm_mon + 1); break;
-      case 'd': out += two(time.tm_mday); break;
-      case 'b': out += month.substr(0, 3); break;
-      case 'B': out += month; break;
-      case 'H': out += two(time.tm_hour); break;
-      case 'M': out += two(time.tm_min); break;
-      case '%': out += '%'; break;
-      default: out += {'%', format[i]};
+      case 'Y':
+        out += std::to_string(time.tm_year + 1900);
+        break;
+      case 'm':
+        out += two(time.tm_mon + 1);
+        break;
+      case 'd':
+        out += two(time.tm_mday);
+        break;
+      case 'b':
+        out += month.substr(0, 3);
+        break;
+      case 'B':
+        out += month;
+        break;
+      case 'H':
+        out += two(time.tm_hour);
+        break;
+      case 'M':
+        out += two(time.tm_min);
+        break;
+      case '%':
+        out += '%';
+        break;
+      default:
+        out += {'%', format[i]};
     }
   }
   return out;
@@ -87,9 +105,12 @@ class Interpreter {
   }
 
   Status run_statement(const Node& node, Scope& scope, Text& out) {
-    if (++steps_ > kMaxSteps || out.bytes.size() > kMaxTextBytes) return unsupported("chat template: too much work");
+    if (++steps_ > kMaxSteps || out.bytes.size() > kMaxTextBytes)
+      return unsupported("chat template: too much work");
     switch (node.kind) {
-      case Kind::kText: out.append(*node.constant.text); return {};
+      case Kind::kText:
+        out.append(*node.constant.text);
+        return {};
       case Kind::kOutput: {
         ELMS_ASSIGN_OR_RETURN(const Value value, eval(*node.children[0], scope));
         ELMS_ASSIGN_OR_RETURN(const Text text, printed(value));
@@ -100,10 +121,16 @@ class Interpreter {
         ELMS_ASSIGN_OR_RETURN(const Value condition, eval(*node.children[0], scope));
         return run_body(condition.truthy() ? node.body : node.otherwise, scope, out);
       }
-      case Kind::kFor: return run_for(node, scope, out);
-      case Kind::kSet: return run_set(node, scope);
-      case Kind::kBreak: jump_ = Jump::kBreak; return {};
-      case Kind::kContinue: jump_ = Jump::kContinue; return {};
+      case Kind::kFor:
+        return run_for(node, scope, out);
+      case Kind::kSet:
+        return run_set(node, scope);
+      case Kind::kBreak:
+        jump_ = Jump::kBreak;
+        return {};
+      case Kind::kContinue:
+        jump_ = Jump::kContinue;
+        return {};
       case Kind::kMacro: {
         Value macro;
         macro.type = Type::kMacro;
@@ -111,7 +138,8 @@ class Interpreter {
         set_entry(scope.variables, node.name, std::move(macro));
         return {};
       }
-      default: return Status(StatusCode::kInternal, "chat template: no statement");
+      default:
+        return Status(StatusCode::kInternal, "chat template: no statement");
     }
   }
 
@@ -121,7 +149,8 @@ class Interpreter {
       set_entry(scope.variables, names[0], value);
       return {};
     }
-    if (!value.is(Type::kList) || value.list->size() != names.size()) return fail("a value that cannot be unpacked");
+    if (!value.is(Type::kList) || value.list->size() != names.size())
+      return fail("a value that cannot be unpacked");
     for (std::size_t i = 0; i < names.size(); ++i) set_entry(scope.variables, names[i], (*value.list)[i]);
     return {};
   }
@@ -149,10 +178,14 @@ class Interpreter {
     const auto n = static_cast<std::int64_t>(items.size());
     for (std::int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      Dict loop = {{"index", Value::of(i + 1)},          {"index0", Value::of(i)},
-                   {"revindex", Value::of(n - i)},       {"revindex0", Value::of(n - i - 1)},
-                   {"first", Value::of(i == 0)},         {"last", Value::of(i + 1 == n)},
-                   {"length", Value::of(n)},             {"previtem", i > 0 ? items[at - 1] : Value()},
+      Dict loop = {{"index", Value::of(i + 1)},
+                   {"index0", Value::of(i)},
+                   {"revindex", Value::of(n - i)},
+                   {"revindex0", Value::of(n - i - 1)},
+                   {"first", Value::of(i == 0)},
+                   {"last", Value::of(i + 1 == n)},
+                   {"length", Value::of(n)},
+                   {"previtem", i > 0 ? items[at - 1] : Value()},
                    {"nextitem", i + 1 < n ? items[at + 1] : Value()}};
       set_entry(scope.variables, "loop", Value::of(std::move(loop)));
       ELMS_RETURN_IF_ERROR(unpack(node.names, items[at], scope));
@@ -188,24 +221,30 @@ class Interpreter {
   Result<Value> eval(const Node& node, Scope& scope) {
     if (++steps_ > kMaxSteps) return unsupported("chat template: too much work");
     switch (node.kind) {
-      case Kind::kConstant: return node.constant;
+      case Kind::kConstant:
+        return node.constant;
       case Kind::kName: {
         const Value* found = scope.find(node.name);
         return found != nullptr ? *found : Value();
       }
       case Kind::kList:
-      case Kind::kDict: return eval_items(node, scope);
+      case Kind::kDict:
+        return eval_items(node, scope);
       case Kind::kMember: {
         ELMS_ASSIGN_OR_RETURN(const Value object, eval(*node.children[0], scope));
         return member(object, node.name);
       }
-      case Kind::kIndex: return eval_index(node, scope);
-      case Kind::kSlice: return eval_slice(node, scope);
-      case Kind::kCall: return eval_call(node, scope);
+      case Kind::kIndex:
+        return eval_index(node, scope);
+      case Kind::kSlice:
+        return eval_slice(node, scope);
+      case Kind::kCall:
+        return eval_call(node, scope);
       case Kind::kFilter: {
         ELMS_ASSIGN_OR_RETURN(const Value value, eval(*node.children[0], scope));
         ELMS_ASSIGN_OR_RETURN(const Arguments arguments, eval_arguments(node, scope));
-        if (node.name == "selectattr" || node.name == "rejectattr") return select_items(value, node.name, arguments);
+        if (node.name == "selectattr" || node.name == "rejectattr")
+          return select_items(value, node.name, arguments);
         return apply_filter(value, node.name, arguments);
       }
       case Kind::kTest: {
@@ -222,13 +261,15 @@ class Interpreter {
         if (!value.is_number()) return fail(concat("minus a ", name_of(value.type)));
         return value.is(Type::kInt) ? Value::of(-value.integer) : Value::of(-value.real);
       }
-      case Kind::kBinary: return eval_binary(node, scope);
+      case Kind::kBinary:
+        return eval_binary(node, scope);
       case Kind::kTernary: {
         ELMS_ASSIGN_OR_RETURN(const Value condition, eval(*node.children[0], scope));
         const Node* chosen = node.children[condition.truthy() ? 1 : 2].get();
         return chosen != nullptr ? eval(*chosen, scope) : Result<Value>(Value());
       }
-      default: return Status(StatusCode::kInternal, "chat template: no expression");
+      default:
+        return Status(StatusCode::kInternal, "chat template: no expression");
     }
   }
 
@@ -313,7 +354,8 @@ class Interpreter {
 
   Result<Value> call_macro(const Node& macro, const Arguments& arguments, Scope& scope) {
     if (n_calls_ >= kMaxCalls) return unsupported("chat template: macros call each other too deeply");
-    if (arguments.positional.size() > macro.names.size()) return fail(concat("too many arguments of ", macro.name));
+    if (arguments.positional.size() > macro.names.size())
+      return fail(concat("too many arguments of ", macro.name));
     Scope inner{&scope, {}};
     for (std::size_t i = 0; i < macro.names.size(); ++i) {
       const Value* given = arguments.get(i, macro.names[i]);
@@ -334,7 +376,8 @@ class Interpreter {
   Result<Value> call_function(std::string_view name, const Arguments& arguments) {
     const std::vector<Value>& given = arguments.positional;
     if (name == "raise_exception") {
-      return invalid_argument("chat template: ", given.empty() ? std::string_view("not possible") : given[0].bytes());
+      return invalid_argument("chat template: ",
+                              given.empty() ? std::string_view("not possible") : given[0].bytes());
     }
     if (name == "strftime_now") {
       if (given.empty() || !given[0].is(Type::kText)) return fail("strftime_now() of what is no string");
@@ -376,7 +419,8 @@ class Interpreter {
   /// Items of a list by an attribute: `selectattr("role", "equalto", "user")`.
   static Result<Value> select_items(const Value& value, std::string_view name, const Arguments& arguments) {
     const std::vector<Value>& given = arguments.positional;
-    if (!value.is(Type::kList) || given.empty() || !given[0].is(Type::kText)) return fail(concat(name, " of what is no list"));
+    if (!value.is(Type::kList) || given.empty() || !given[0].is(Type::kText))
+      return fail(concat(name, " of what is no list"));
     List out;
     for (const Value& item : *value.list) {
       const Value* found = item.find(given[0].bytes());
@@ -384,7 +428,8 @@ class Interpreter {
       bool holds = attribute.truthy();
       if (found == nullptr) {
         holds = false;  // in @huggingface/jinja an absent attribute passes no test, "undefined" included
-      } else if (given.size() == 3 && (given[1].bytes() == "equalto" || given[1].bytes() == "eq" || given[1].bytes() == "==")) {
+      } else if (given.size() == 3 &&
+                 (given[1].bytes() == "equalto" || given[1].bytes() == "eq" || given[1].bytes() == "==")) {
         holds = equal(attribute, given[2]);
       } else if (given.size() == 2) {
         ELMS_ASSIGN_OR_RETURN(holds, apply_test(attribute, given[1].bytes()));
@@ -398,10 +443,13 @@ class Interpreter {
 
   Result<Value> eval_binary(const Node& node, Scope& scope) {
     ELMS_ASSIGN_OR_RETURN(Value left, eval(*node.children[0], scope));
-    if (node.name == "and") return left.truthy() ? eval(*node.children[1], scope) : Result<Value>(std::move(left));
-    if (node.name == "or") return left.truthy() ? Result<Value>(std::move(left)) : eval(*node.children[1], scope);
+    if (node.name == "and")
+      return left.truthy() ? eval(*node.children[1], scope) : Result<Value>(std::move(left));
+    if (node.name == "or")
+      return left.truthy() ? Result<Value>(std::move(left)) : eval(*node.children[1], scope);
     ELMS_ASSIGN_OR_RETURN(const Value right, eval(*node.children[1], scope));
-    if (left.bytes().size() + right.bytes().size() > kMaxTextBytes) return unsupported("chat template: too much text");
+    if (left.bytes().size() + right.bytes().size() > kMaxTextBytes)
+      return unsupported("chat template: too much text");
     ELMS_ASSIGN_OR_RETURN(Value out, binary(node.name, left, right));
     steps_ += out.list != nullptr ? out.list->size() : 0;
     return out;
@@ -424,9 +472,11 @@ Result<Value> concatenated(const Value& a, const Value& b) {
 Result<Value> contains(const Value& item, const Value& container) {
   if (container.is(Type::kUndefined)) return Value::of(false);
   if (container.is(Type::kList)) {
-    return Value::of(std::any_of(container.list->begin(), container.list->end(), [&](const Value& v) { return equal(v, item); }));
+    return Value::of(std::any_of(container.list->begin(), container.list->end(),
+                                 [&](const Value& v) { return equal(v, item); }));
   }
-  if (item.is(Type::kText) && container.is(Type::kDict)) return Value::of(container.find(item.bytes()) != nullptr);
+  if (item.is(Type::kText) && container.is(Type::kDict))
+    return Value::of(container.find(item.bytes()) != nullptr);
   if (item.is(Type::kText) && container.is(Type::kText)) {
     return Value::of(container.bytes().find(item.bytes()) != std::string_view::npos);
   }
@@ -439,7 +489,8 @@ Result<Value> arithmetic(std::string_view op, const Value& a, const Value& b) {
   if (op == ">") return Value::of(x > y);
   if (op == "<=") return Value::of(x <= y);
   if (op == ">=") return Value::of(x >= y);
-  if ((op == "/" || op == "//" || op == "%") && y == 0.0) return invalid_argument("chat template: division by zero");
+  if ((op == "/" || op == "//" || op == "%") && y == 0.0)
+    return invalid_argument("chat template: division by zero");
   const double result = op == "+"    ? x + y
                         : op == "-"  ? x - y
                         : op == "*"  ? x * y
@@ -448,7 +499,8 @@ Result<Value> arithmetic(std::string_view op, const Value& a, const Value& b) {
                         : op == "%"  ? std::fmod(x, y)
                                      : std::nan("");
   const bool whole = a.is(Type::kInt) && b.is(Type::kInt) && op != "/";
-  if (!std::isfinite(result) || (whole && std::abs(result) > 1e15)) return unsupported("chat template: a number out of range");
+  if (!std::isfinite(result) || (whole && std::abs(result) > 1e15))
+    return unsupported("chat template: a number out of range");
   return whole ? Value::of(static_cast<std::int64_t>(result)) : Value::of(result);
 }
 

@@ -1,8 +1,10 @@
 // The part of Jinja that chat templates are written in: a program is parsed once and run with the messages.
 //
-// Text knows where each of its bytes comes from, so that whatever a template does to a content (trim, split, slice), the
-// result still tells contents from markers. What this does not know is kUnsupported, never guessed; values behave as in
-// @huggingface/jinja, which is what chat templates are tried with (None and undefined print nothing, true prints "true").
+// Text knows where each of its bytes comes from, so that whatever a template does to a content (trim, split,
+// slice), the result still tells contents from markers. What this does not know is kUnsupported, never
+// guessed; values behave as in
+// @huggingface/jinja, which is what chat templates are tried with (None and undefined print nothing, true
+// prints "true").
 #pragma once
 
 #include <algorithm>
@@ -111,9 +113,13 @@ struct Value {
   [[nodiscard]] bool is(Type wanted) const noexcept { return type == wanted; }
   [[nodiscard]] bool is_number() const noexcept { return type == Type::kInt || type == Type::kFloat; }
   [[nodiscard]] double number() const noexcept {
-    return type == Type::kFloat ? real : type == Type::kBool ? (boolean ? 1.0 : 0.0) : static_cast<double>(integer);
+    return type == Type::kFloat  ? real
+           : type == Type::kBool ? (boolean ? 1.0 : 0.0)
+                                 : static_cast<double>(integer);
   }
-  [[nodiscard]] std::string_view bytes() const noexcept { return text == nullptr ? std::string_view() : text->bytes; }
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return text == nullptr ? std::string_view() : text->bytes;
+  }
   [[nodiscard]] bool truthy() const noexcept;
   /// The entry of a dict or namespace; null where there is none.
   [[nodiscard]] const Value* find(std::string_view key) const noexcept;
@@ -155,16 +161,18 @@ struct Arguments {
   [[nodiscard]] const Value* get(std::size_t i, std::string_view name) const noexcept;
 };
 
-/// `value | name(arguments)`, without those that need a scope. kUnsupported for unknown names, kInvalidArgument for
-/// operands that have no such filter.
-[[nodiscard]] Result<Value> apply_filter(const Value& value, std::string_view name, const Arguments& arguments);
+/// `value | name(arguments)`, without those that need a scope. kUnsupported for unknown names,
+/// kInvalidArgument for operands that have no such filter.
+[[nodiscard]] Result<Value> apply_filter(const Value& value, std::string_view name,
+                                         const Arguments& arguments);
 /// `value is name`.
 [[nodiscard]] Result<bool> apply_test(const Value& value, std::string_view name);
 /// `self.name(arguments)` for strings and dicts.
 [[nodiscard]] Result<Value> call_method(const Value& self, std::string_view name, const Arguments& arguments);
 [[nodiscard]] bool has_method(const Value& self, std::string_view name) noexcept;
 /// `value[start:stop:step]`; undefined bounds are left out.
-[[nodiscard]] Result<Value> slice(const Value& value, const Value& start, const Value& stop, const Value& step);
+[[nodiscard]] Result<Value> slice(const Value& value, const Value& start, const Value& stop,
+                                  const Value& step);
 [[nodiscard]] Result<Value> binary(std::string_view op, const Value& a, const Value& b);
 /// As json.dumps writes it. kUnsupported for functions and non-finite numbers.
 [[nodiscard]] Result<std::string> to_json(const Value& value, std::int64_t indent, int depth = 0);
@@ -172,29 +180,29 @@ struct Arguments {
 struct Node {
   enum class Kind : std::uint8_t {
     // Statements; `body` and `otherwise` are lists of them.
-    kText,      ///< constant
-    kOutput,    ///< children[0]
-    kIf,        ///< children[0]; body, otherwise
-    kFor,       ///< names: targets; children[0]: iterable; children[1]: condition, may be null; body, otherwise
-    kSet,       ///< children[0]: target, or names for several; children[1]: value, null for the body
-    kMacro,     ///< name; names: parameters; children: their defaults, null for none; body
+    kText,    ///< constant
+    kOutput,  ///< children[0]
+    kIf,      ///< children[0]; body, otherwise
+    kFor,     ///< names: targets; children[0]: iterable; children[1]: condition, may be null; body, otherwise
+    kSet,     ///< children[0]: target, or names for several; children[1]: value, null for the body
+    kMacro,   ///< name; names: parameters; children: their defaults, null for none; body
     kBreak,
     kContinue,
     // Expressions.
     kConstant,
     kName,
-    kList,      ///< children
-    kDict,      ///< children: key, value, key, value ...
-    kMember,    ///< children[0].name
-    kIndex,     ///< children[0][children[1]]
-    kSlice,     ///< children[0][children[1]:children[2]:children[3]], null for left out
-    kCall,      ///< children[0](arguments)
-    kFilter,    ///< children[0] | name(arguments)
-    kTest,      ///< children[0] is name
+    kList,    ///< children
+    kDict,    ///< children: key, value, key, value ...
+    kMember,  ///< children[0].name
+    kIndex,   ///< children[0][children[1]]
+    kSlice,   ///< children[0][children[1]:children[2]:children[3]], null for left out
+    kCall,    ///< children[0](arguments)
+    kFilter,  ///< children[0] | name(arguments)
+    kTest,    ///< children[0] is name
     kNot,
     kNegate,
-    kBinary,    ///< children[0] name children[1]
-    kTernary,   ///< children[1] if children[0] else children[2], which may be null
+    kBinary,   ///< children[0] name children[1]
+    kTernary,  ///< children[1] if children[0] else children[2], which may be null
   };
 
   Kind kind = Kind::kText;
@@ -202,7 +210,7 @@ struct Node {
   std::vector<std::string> names;
   Value constant;
   std::vector<std::unique_ptr<Node>> children;
-  std::vector<std::unique_ptr<Node>> arguments;        ///< positional
+  std::vector<std::unique_ptr<Node>> arguments;  ///< positional
   std::vector<std::pair<std::string, std::unique_ptr<Node>>> named_arguments;
   std::vector<std::unique_ptr<Node>> body, otherwise;
   int height = 1;  ///< of an expression's tree
@@ -210,19 +218,33 @@ struct Node {
 using Program = std::vector<std::unique_ptr<Node>>;
 
 struct Token {
-  enum class Type : std::uint8_t { kText, kOpenStatement, kCloseStatement, kOpenOutput, kCloseOutput, kName, kString, kInteger, kReal, kSymbol, kEnd };
+  enum class Type : std::uint8_t {
+    kText,
+    kOpenStatement,
+    kCloseStatement,
+    kOpenOutput,
+    kCloseOutput,
+    kName,
+    kString,
+    kInteger,
+    kReal,
+    kSymbol,
+    kEnd
+  };
   Type type = Type::kEnd;
   std::string value;
   std::size_t offset = 0;  ///< in the template
 };
 
-/// With trim_blocks and lstrip_blocks, as chat templates are rendered everywhere. kUnsupported names the offset.
+/// With trim_blocks and lstrip_blocks, as chat templates are rendered everywhere. kUnsupported names the
+/// offset.
 [[nodiscard]] Result<std::vector<Token>> tokenize(std::string_view source);
 /// kUnsupported names the offset and what is not understood.
 [[nodiscard]] Result<Program> parse(std::string_view source);
 
-/// Runs a program. `now` is what strftime_now() formats, in local time. What the template itself objects to, by
-/// raise_exception() or by an operation that makes no sense, is kInvalidArgument; what is not known here kUnsupported.
+/// Runs a program. `now` is what strftime_now() formats, in local time. What the template itself objects to,
+/// by raise_exception() or by an operation that makes no sense, is kInvalidArgument; what is not known here
+/// kUnsupported.
 [[nodiscard]] Result<Text> render(const Program& program, Dict globals, std::time_t now);
 
 }  // namespace elms::inline v0::detail::jinja

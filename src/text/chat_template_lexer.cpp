@@ -6,9 +6,15 @@
 namespace elms::inline v0::detail::jinja {
 namespace {
 
-bool is_tag_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f'; }
-bool is_digit_char(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_word_char(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_digit_char(c); }
+bool is_tag_blank(char c) noexcept {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+}
+bool is_digit_char(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+bool is_word_char(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_digit_char(c);
+}
 
 class Lexer {
  public:
@@ -23,11 +29,15 @@ class Lexer {
   }
 
  private:
-  [[nodiscard]] bool looking_at(std::string_view text) const noexcept { return source_.substr(at_).starts_with(text); }
+  [[nodiscard]] bool looking_at(std::string_view text) const noexcept {
+    return source_.substr(at_).starts_with(text);
+  }
   Status fail(std::size_t offset, std::string_view what) const {
     return unsupported("chat template, offset ", offset, ": ", what);
   }
-  void add(Token::Type type, std::string value, std::size_t offset) { tokens_.push_back({type, std::move(value), offset}); }
+  void add(Token::Type type, std::string value, std::size_t offset) {
+    tokens_.push_back({type, std::move(value), offset});
+  }
 
   void skip_blanks() noexcept {
     while (at_ < source_.size() && is_tag_blank(source_[at_])) ++at_;
@@ -36,7 +46,8 @@ class Lexer {
   /// Where a tag begins next; the source's end where none does.
   [[nodiscard]] std::size_t find_tag() const noexcept {
     for (std::size_t i = at_; i + 1 < source_.size(); ++i) {
-      if (source_[i] == '{' && (source_[i + 1] == '%' || source_[i + 1] == '{' || source_[i + 1] == '#')) return i;
+      if (source_[i] == '{' && (source_[i + 1] == '%' || source_[i + 1] == '{' || source_[i + 1] == '#'))
+        return i;
     }
     return source_.size();
   }
@@ -48,7 +59,8 @@ class Lexer {
       const char mark = end + 2 < source_.size() ? source_[end + 2] : '\0';
       if (mark == '-') {
         while (kept > at_ && is_tag_blank(source_[kept - 1])) --kept;
-      } else if (source_[end + 1] != '{' && mark != '+') {  // lstrip_blocks: only blanks between line start and block
+      } else if (source_[end + 1] != '{' &&
+                 mark != '+') {  // lstrip_blocks: only blanks between line start and block
         std::size_t line = end;
         while (line > at_ && (source_[line - 1] == ' ' || source_[line - 1] == '\t')) --line;
         if (line == 0 || source_[line - 1] == '\n') kept = line;
@@ -140,7 +152,8 @@ class Lexer {
       for (++at_; at_ < source_.size() && is_digit_char(source_[at_]);) ++at_;
     }
     if (at_ - begin > 15) return fail(begin, "a number of more than 15 digits");
-    add(real ? Token::Type::kReal : Token::Type::kInteger, std::string(source_.substr(begin, at_ - begin)), begin);
+    add(real ? Token::Type::kReal : Token::Type::kInteger, std::string(source_.substr(begin, at_ - begin)),
+        begin);
     return {};
   }
 
@@ -176,8 +189,10 @@ class Lexer {
       const char digit = source_[++at_];
       const std::size_t lower = std::string_view("0123456789abcdef").find(digit);
       const std::size_t upper = std::string_view("0123456789ABCDEF").find(digit);
-      if (lower == std::string_view::npos && upper == std::string_view::npos) return fail(at_, "no hexadecimal digit");
-      code_point = code_point * 16 + static_cast<std::uint32_t>(lower != std::string_view::npos ? lower : upper);
+      if (lower == std::string_view::npos && upper == std::string_view::npos)
+        return fail(at_, "no hexadecimal digit");
+      code_point =
+          code_point * 16 + static_cast<std::uint32_t>(lower != std::string_view::npos ? lower : upper);
     }
     if (code_point >= 0xD800 && code_point < 0xE000) return fail(at_, "an escape of half a character");
     append_utf8(value, static_cast<char32_t>(code_point));
@@ -196,6 +211,8 @@ class Lexer {
 
 }  // namespace
 
-Result<std::vector<Token>> tokenize(std::string_view source) { return Lexer(source).run(); }
+Result<std::vector<Token>> tokenize(std::string_view source) {
+  return Lexer(source).run();
+}
 
 }  // namespace elms::inline v0::detail::jinja

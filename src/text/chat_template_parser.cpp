@@ -56,7 +56,9 @@ class TemplateParser {
                        token().value.empty() ? "" : ", found \"", token().value.substr(0, 40),
                        token().value.empty() ? "" : "\"");
   }
-  Status expect_symbol(std::string_view symbol) { return take_symbol(symbol) ? Status() : fail(concat("expected ", symbol)); }
+  Status expect_symbol(std::string_view symbol) {
+    return take_symbol(symbol) ? Status() : fail(concat("expected ", symbol));
+  }
   Status expect(Token::Type type, std::string_view what) {
     if (!at(type)) return fail(concat("expected ", what));
     ++at_;
@@ -81,7 +83,8 @@ class TemplateParser {
   /// Statements up to one of `ends`, which stays; without any, up to the end of the template.
   Status parse_body(std::initializer_list<std::string_view> ends, Program& body) {
     while (true) {
-      if (at(Token::Type::kEnd)) return ends.size() == 0 ? Status() : fail(concat("expected {% ", *ends.begin(), " %}"));
+      if (at(Token::Type::kEnd))
+        return ends.size() == 0 ? Status() : fail(concat("expected {% ", *ends.begin(), " %}"));
       for (const std::string_view end : ends) {
         if (at_statement(end)) return {};
       }
@@ -113,7 +116,8 @@ class TemplateParser {
       if (child != nullptr) node->height = std::max(node->height, child->height + 1);
     }
     for (const NodePtr& child : node->arguments) node->height = std::max(node->height, child->height + 1);
-    for (const auto& [name, child] : node->named_arguments) node->height = std::max(node->height, child->height + 1);
+    for (const auto& [name, child] : node->named_arguments)
+      node->height = std::max(node->height, child->height + 1);
     if (node->height > 2 * kMaxDepth) return fail("an expression of too many steps");
     return node;
   }
@@ -129,7 +133,8 @@ class TemplateParser {
     const Deeper deeper(depth_);
     if (depth_ > kMaxDepth) return fail("too deeply nested");
     ++at_;
-    if (take_name("generation") || take_name("endgeneration")) return close_statement();  // marks for training only
+    if (take_name("generation") || take_name("endgeneration"))
+      return close_statement();  // marks for training only
     Result<NodePtr> node = take_name("if")         ? parse_if()
                            : take_name("for")      ? parse_for()
                            : take_name("set")      ? parse_set()
@@ -199,7 +204,9 @@ class TemplateParser {
   Result<NodePtr> parse_set() {
     NodePtr node = make(Kind::kSet);
     ELMS_RETURN_IF_ERROR(add_child(*node, parse_postfix()));
-    const auto is_target = [](const Node& target) { return target.kind == Kind::kName || target.kind == Kind::kMember; };
+    const auto is_target = [](const Node& target) {
+      return target.kind == Kind::kName || target.kind == Kind::kMember;
+    };
     if (!is_target(*node->children[0])) return fail("set of what is no name");
     if (at_symbol(",")) {
       if (node->children[0]->kind != Kind::kName) return fail("set of what is no name");
@@ -326,7 +333,9 @@ class TemplateParser {
   }
 
   Result<NodePtr> parse_sum() { return parse_symbols({"+", "-", "~"}, &TemplateParser::parse_product); }
-  Result<NodePtr> parse_product() { return parse_symbols({"*", "//", "/", "%"}, &TemplateParser::parse_test); }
+  Result<NodePtr> parse_product() {
+    return parse_symbols({"*", "//", "/", "%"}, &TemplateParser::parse_test);
+  }
 
   Result<NodePtr> parse_test() {
     ELMS_ASSIGN_OR_RETURN(NodePtr operand, parse_filter());

@@ -12,8 +12,8 @@ using Type = Value::Type;
 
 /// What trim() and split() take for blanks.
 bool is_blank_character(char32_t c) noexcept {
-  return (c >= 9 && c <= 13) || c == ' ' || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000 || c == 0xFEFF;
+  return (c >= 9 && c <= 13) || c == ' ' || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000 || c == 0xFEFF;
 }
 
 std::size_t skip_blank_characters(std::string_view text, std::size_t at) noexcept {
@@ -48,13 +48,18 @@ template <typename Map>
 Result<Value> mapped(const Value& value, Map&& map) {
   Text out = *value.text;
   for (std::size_t i = 0; i < out.bytes.size(); ++i) {
-    if (static_cast<unsigned char>(out.bytes[i]) >= 0x80) return unsupported("chat template: case of letters beyond ASCII");
+    if (static_cast<unsigned char>(out.bytes[i]) >= 0x80)
+      return unsupported("chat template: case of letters beyond ASCII");
     out.bytes[i] = map(out.bytes, i);
   }
   return Value::of(std::move(out));
 }
-char upper_of(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-char lower_of(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char upper_of(char c) noexcept {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+char lower_of(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 /// In the characters of JavaScript: UTF-16 units.
 std::int64_t text_length(std::string_view text) noexcept {
@@ -75,13 +80,15 @@ Result<Value> split_text(const Value& self, const Arguments& arguments) {
   if (separator == nullptr || separator->is(Type::kNone)) {
     for (std::size_t i = skip_blank_characters(text.bytes, 0); i < text.bytes.size();) {
       const std::size_t begin = i;
-      while (i < text.bytes.size() && skip_blank_characters(text.bytes, i) == i) i += read_utf8(text.bytes, i).size;
+      while (i < text.bytes.size() && skip_blank_characters(text.bytes, i) == i)
+        i += read_utf8(text.bytes, i).size;
       out.push_back(Value::of(part(text, begin, i)));
       i = skip_blank_characters(text.bytes, i);
     }
     return Value::of(std::move(out));
   }
-  if (!separator->is(Type::kText) || separator->bytes().empty()) return invalid_argument("chat template: split() by no text");
+  if (!separator->is(Type::kText) || separator->bytes().empty())
+    return invalid_argument("chat template: split() by no text");
   std::size_t begin = 0;
   for (std::size_t at = 0; (at = text.bytes.find(separator->bytes(), begin)) != std::string::npos;) {
     out.push_back(Value::of(part(text, begin, at)));
@@ -95,7 +102,8 @@ Result<Value> replace_text(const Value& self, const Arguments& arguments) {
   const Value* from = arguments.get(0, "old");
   const Value* to = arguments.get(1, "new");
   if (arguments.get(2, "count") != nullptr) return unsupported("chat template: replace() with a count");
-  if (from == nullptr || to == nullptr || !from->is(Type::kText) || !to->is(Type::kText) || from->bytes().empty()) {
+  if (from == nullptr || to == nullptr || !from->is(Type::kText) || !to->is(Type::kText) ||
+      from->bytes().empty()) {
     return invalid_argument("chat template: replace() wants two strings");
   }
   const Text& text = *self.text;
@@ -112,8 +120,10 @@ Result<Value> replace_text(const Value& self, const Arguments& arguments) {
 
 Result<Value> begins_or_ends(const Value& self, std::string_view name, const Arguments& arguments) {
   const Value* pattern = arguments.get(0, "prefix");
-  if (pattern == nullptr || !pattern->is(Type::kText)) return unsupported("chat template: ", name, "() of what is no string");
-  return Value::of(name == "startswith" ? self.bytes().starts_with(pattern->bytes()) : self.bytes().ends_with(pattern->bytes()));
+  if (pattern == nullptr || !pattern->is(Type::kText))
+    return unsupported("chat template: ", name, "() of what is no string");
+  return Value::of(name == "startswith" ? self.bytes().starts_with(pattern->bytes())
+                                        : self.bytes().ends_with(pattern->bytes()));
 }
 
 Value entries_of(const Dict& dict, bool keys, bool values) {
@@ -149,14 +159,17 @@ Result<std::string> json_items(const Value& value, std::int64_t indent, int dept
   const bool is_list = value.is(Type::kList);
   const std::size_t n = is_list ? value.list->size() : value.dict->size();
   const auto padding = [&](int level) {
-    return indent > 0 ? "\n" + std::string(static_cast<std::size_t>(indent) * static_cast<std::size_t>(level), ' ') : std::string();
+    return indent > 0
+               ? "\n" + std::string(static_cast<std::size_t>(indent) * static_cast<std::size_t>(level), ' ')
+               : std::string();
   };
   std::string out(1, is_list ? '[' : '{');
   for (std::size_t i = 0; i < n; ++i) {
     out += i == 0 ? "" : indent > 0 ? "," : ", ";
     out += padding(depth + 1);
     if (!is_list) out += json_text((*value.dict)[i].first) + ": ";
-    ELMS_ASSIGN_OR_RETURN(const std::string item, to_json(is_list ? (*value.list)[i] : (*value.dict)[i].second, indent, depth + 1));
+    ELMS_ASSIGN_OR_RETURN(const std::string item,
+                          to_json(is_list ? (*value.list)[i] : (*value.dict)[i].second, indent, depth + 1));
     out += item;
   }
   if (n > 0) out += padding(depth);
@@ -165,7 +178,8 @@ Result<std::string> json_items(const Value& value, std::int64_t indent, int dept
 
 Result<Value> join_list(const Value& value, const Arguments& arguments) {
   const Value* separator = arguments.get(0, "d");
-  if (separator != nullptr && !separator->is(Type::kText)) return invalid_argument("chat template: join() by no string");
+  if (separator != nullptr && !separator->is(Type::kText))
+    return invalid_argument("chat template: join() by no string");
   Text out;
   for (std::size_t i = 0; i < value.list->size(); ++i) {
     if (i > 0 && separator != nullptr) out.append(*separator->text);
@@ -176,10 +190,11 @@ Result<Value> join_list(const Value& value, const Arguments& arguments) {
 }
 
 Status no_filter(std::string_view name, const Value& value) {
-  constexpr std::array<std::string_view, 19> kKnown = {"trim",   "upper",   "lower", "capitalize", "title", "length",  "count",
-                                                       "tojson", "default", "first", "last",       "join",  "reverse", "list",
-                                                       "items",  "string",  "safe",  "int",        "keys"};
-  if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) return unsupported("chat template: filter ", name);
+  constexpr std::array<std::string_view, 19> kKnown = {
+      "trim", "upper", "lower",   "capitalize", "title", "length", "count", "tojson", "default", "first",
+      "last", "join",  "reverse", "list",       "items", "string", "safe",  "int",    "keys"};
+  if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end())
+    return unsupported("chat template: filter ", name);
   return invalid_argument("chat template: a ", name_of(value.type), " has no filter ", name);
 }
 
@@ -187,7 +202,8 @@ Result<Value> text_filter(const Value& value, std::string_view name) {
   if (name == "trim") return trimmed(*value.text, true, true);
   if (name == "length" || name == "count") return Value::of(text_length(value.bytes()));
   if (name == "string" || name == "safe") return value;
-  if (name == "upper" || name == "lower" || name == "capitalize" || name == "title") return call_method(value, name, {});
+  if (name == "upper" || name == "lower" || name == "capitalize" || name == "title")
+    return call_method(value, name, {});
   return no_filter(name, value);
 }
 
@@ -207,16 +223,24 @@ Result<Value> list_filter(const Value& value, std::string_view name, const Argum
 bool Value::truthy() const noexcept {
   switch (type) {
     case Type::kUndefined:
-    case Type::kNone: return false;
-    case Type::kBool: return boolean;
-    case Type::kInt: return integer != 0;
-    case Type::kFloat: return real != 0.0;
-    case Type::kText: return !text->bytes.empty();
-    case Type::kList: return !list->empty();
-    case Type::kDict: return !dict->empty();
+    case Type::kNone:
+      return false;
+    case Type::kBool:
+      return boolean;
+    case Type::kInt:
+      return integer != 0;
+    case Type::kFloat:
+      return real != 0.0;
+    case Type::kText:
+      return !text->bytes.empty();
+    case Type::kList:
+      return !list->empty();
+    case Type::kDict:
+      return !dict->empty();
     case Type::kNamespace:
     case Type::kFunction:
-    case Type::kMacro: break;
+    case Type::kMacro:
+      break;
   }
   return true;
 }
@@ -248,8 +272,9 @@ void set_entry(Dict& dict, std::string_view key, Value value) {
 }
 
 std::string_view name_of(Type type) noexcept {
-  constexpr std::array<std::string_view, 11> kNames = {"undefined value", "none", "boolean", "integer",  "float", "string",
-                                                       "list",            "dict", "namespace", "function", "macro"};
+  constexpr std::array<std::string_view, 11> kNames = {"undefined value", "none",     "boolean", "integer",
+                                                       "float",           "string",   "list",    "dict",
+                                                       "namespace",       "function", "macro"};
   return kNames[static_cast<std::size_t>(type)];
 }
 
@@ -257,8 +282,10 @@ Result<Text> printed(const Value& value) {
   Text out;
   switch (value.type) {
     case Type::kUndefined:
-    case Type::kNone: break;
-    case Type::kText: return *value.text;
+    case Type::kNone:
+      break;
+    case Type::kText:
+      return *value.text;
     default: {
       ELMS_ASSIGN_OR_RETURN(const std::string json, to_json(value, 0));
       out.append(json);
@@ -270,12 +297,17 @@ Result<Text> printed(const Value& value) {
 Result<std::string> to_json(const Value& value, std::int64_t indent, int depth) {
   switch (value.type) {
     case Type::kUndefined:
-    case Type::kNone: return std::string("null");
-    case Type::kBool: return std::string(value.boolean ? "true" : "false");
-    case Type::kInt: return std::to_string(value.integer);
-    case Type::kText: return json_text(value.bytes());
+    case Type::kNone:
+      return std::string("null");
+    case Type::kBool:
+      return std::string(value.boolean ? "true" : "false");
+    case Type::kInt:
+      return std::to_string(value.integer);
+    case Type::kText:
+      return json_text(value.bytes());
     case Type::kList:
-    case Type::kDict: return json_items(value, indent, depth);
+    case Type::kDict:
+      return json_items(value, indent, depth);
     case Type::kFloat:
       if (std::isfinite(value.real)) {
         std::string number = concat(value.real);
@@ -283,7 +315,8 @@ Result<std::string> to_json(const Value& value, std::int64_t indent, int depth) 
         return number;
       }
       break;
-    default: break;
+    default:
+      break;
   }
   return unsupported("chat template: a ", name_of(value.type), " as text");
 }
@@ -302,12 +335,14 @@ Result<Value> apply_filter(const Value& value, std::string_view name, const Argu
   if (name == "default" || name == "d") {
     const Value* fallback = arguments.get(0, "default_value");
     const Value* also_false = arguments.get(1, "boolean");
-    const bool missing = value.is(Type::kUndefined) || (also_false != nullptr && also_false->truthy() && !value.truthy());
+    const bool missing =
+        value.is(Type::kUndefined) || (also_false != nullptr && also_false->truthy() && !value.truthy());
     return !missing ? value : fallback != nullptr ? *fallback : Value::of_text("");
   }
   if (name == "tojson") {
     const Value* indent = arguments.get(0, "indent");
-    if (!arguments.named.empty() && indent == nullptr) return unsupported("chat template: tojson with options");
+    if (!arguments.named.empty() && indent == nullptr)
+      return unsupported("chat template: tojson with options");
     if (indent != nullptr && (!indent->is(Type::kInt) || indent->integer < 0 || indent->integer > 16)) {
       return unsupported("chat template: tojson with an odd indent");
     }
@@ -321,7 +356,8 @@ Result<Value> apply_filter(const Value& value, std::string_view name, const Argu
     if (has_method(value, name) && name != "get") return call_method(value, name, arguments);
   }
   if (value.is_number() || value.is(Type::kBool)) {
-    if (name == "int") return Value::of(static_cast<std::int64_t>(std::floor(std::clamp(value.number(), -1e15, 1e15))));
+    if (name == "int")
+      return Value::of(static_cast<std::int64_t>(std::floor(std::clamp(value.number(), -1e15, 1e15))));
     if (name == "string") {
       ELMS_ASSIGN_OR_RETURN(Text text, printed(value));
       return Value::of(std::move(text));
@@ -345,15 +381,17 @@ Result<bool> apply_test(const Value& value, std::string_view name) {
   if (name == "false") return value.is(Type::kBool) && !value.boolean;
   if (name == "callable") return value.is(Type::kFunction) || value.is(Type::kMacro);
   if (name == "odd" || name == "even") {
-    if (!value.is(Type::kInt)) return invalid_argument("chat template: a ", name_of(value.type), " is not ", name);
+    if (!value.is(Type::kInt))
+      return invalid_argument("chat template: a ", name_of(value.type), " is not ", name);
     return (value.integer % 2 != 0) == (name == "odd");
   }
   return unsupported("chat template: test ", name);
 }
 
 bool has_method(const Value& self, std::string_view name) noexcept {
-  constexpr std::array<std::string_view, 11> kText = {"strip", "lstrip", "rstrip", "upper", "lower", "capitalize", "title",
-                                                      "split", "replace", "startswith", "endswith"};
+  constexpr std::array<std::string_view, 11> kText = {"strip",   "lstrip",     "rstrip",  "upper",
+                                                      "lower",   "capitalize", "title",   "split",
+                                                      "replace", "startswith", "endswith"};
   constexpr std::array<std::string_view, 4> kDict = {"get", "items", "keys", "values"};
   if (self.is(Type::kText)) return std::find(kText.begin(), kText.end(), name) != kText.end();
   if (self.is(Type::kDict)) return std::find(kDict.begin(), kDict.end(), name) != kDict.end();
@@ -366,7 +404,8 @@ Result<Value> call_method(const Value& self, std::string_view name, const Argume
     if (name == "keys") return entries_of(*self.dict, true, false);
     if (name == "values") return entries_of(*self.dict, false, true);
     const Value* key = arguments.get(0, "key");
-    if (key == nullptr || !key->is(Type::kText)) return invalid_argument("chat template: get() of what is no string");
+    if (key == nullptr || !key->is(Type::kText))
+      return invalid_argument("chat template: get() of what is no string");
     const Value* found = self.find(key->bytes());
     const Value* fallback = arguments.get(1, "default");
     return found != nullptr ? *found : fallback != nullptr ? *fallback : Value::none();
@@ -378,8 +417,10 @@ Result<Value> call_method(const Value& self, std::string_view name, const Argume
     // @huggingface/jinja strips all blanks, whatever characters are given.
     return trimmed(*self.text, name != "rstrip", name != "lstrip");
   }
-  if (name == "upper") return mapped(self, [](const std::string& s, std::size_t i) { return upper_of(s[i]); });
-  if (name == "lower") return mapped(self, [](const std::string& s, std::size_t i) { return lower_of(s[i]); });
+  if (name == "upper")
+    return mapped(self, [](const std::string& s, std::size_t i) { return upper_of(s[i]); });
+  if (name == "lower")
+    return mapped(self, [](const std::string& s, std::size_t i) { return lower_of(s[i]); });
   if (name == "capitalize") {
     return mapped(self, [](const std::string& s, std::size_t i) { return i == 0 ? upper_of(s[i]) : s[i]; });
   }
@@ -393,13 +434,16 @@ Result<Value> slice(const Value& value, const Value& start, const Value& stop, c
     return invalid_argument("chat template: a slice of a ", name_of(value.type));
   }
   for (const Value* bound : {&start, &stop, &step}) {
-    if (!bound->is(Type::kInt) && !bound->is(Type::kUndefined)) return invalid_argument("chat template: a slice's bound is no integer");
+    if (!bound->is(Type::kInt) && !bound->is(Type::kUndefined))
+      return invalid_argument("chat template: a slice's bound is no integer");
   }
   const std::int64_t stride = step.is(Type::kInt) ? step.integer : 1;
-  if (stride != 1 && (stride != -1 || value.is(Type::kText))) return unsupported("chat template: a slice with a step");
+  if (stride != 1 && (stride != -1 || value.is(Type::kText)))
+    return unsupported("chat template: a slice with a step");
   std::vector<std::size_t> offsets;  // of characters
   if (value.is(Type::kText)) {
-    for (std::size_t i = 0; i < value.bytes().size(); i += read_utf8(value.bytes(), i).size) offsets.push_back(i);
+    for (std::size_t i = 0; i < value.bytes().size(); i += read_utf8(value.bytes(), i).size)
+      offsets.push_back(i);
     offsets.push_back(value.bytes().size());
   }
   const auto n = static_cast<std::int64_t>(value.is(Type::kList) ? value.list->size() : offsets.size() - 1);
@@ -410,10 +454,12 @@ Result<Value> slice(const Value& value, const Value& start, const Value& stop, c
   };
   const std::int64_t begin = bound(start, stride > 0 ? 0 : n - 1), end = bound(stop, stride > 0 ? n : -1);
   if (value.is(Type::kText)) {
-    return Value::of(part(*value.text, offsets[static_cast<std::size_t>(begin)], offsets[static_cast<std::size_t>(std::max(begin, end))]));
+    return Value::of(part(*value.text, offsets[static_cast<std::size_t>(begin)],
+                          offsets[static_cast<std::size_t>(std::max(begin, end))]));
   }
   List out;
-  for (std::int64_t i = begin; stride > 0 ? i < end : i > end; i += stride) out.push_back((*value.list)[static_cast<std::size_t>(i)]);
+  for (std::int64_t i = begin; stride > 0 ? i < end : i > end; i += stride)
+    out.push_back((*value.list)[static_cast<std::size_t>(i)]);
   return Value::of(std::move(out));
 }
 

@@ -5,8 +5,9 @@
 using namespace elms_test;
 
 TEST_CASE("cli: serve-repl answers line by line, and says what it took", "[cli]") {
-  const Finished chat = run_elms({"serve-repl", random_model(), "-n", "6", "-t", "1", "--tpot", "1000"},
-                                 "hello\n/help\n/slo 500 -\n/slo x\nagain\n/reset\nhello\n/quit\nnever read\n");
+  const Finished chat =
+      run_elms({"serve-repl", random_model(), "-n", "6", "-t", "1", "--tpot", "1000"},
+               "hello\n/help\n/slo 500 -\n/slo x\nagain\n/reset\nhello\n/quit\nnever read\n");
   INFO(chat.out << chat.err);
   REQUIRE(chat.code == 0);
   CHECK(std::count(chat.out.begin(), chat.out.end(), '\n') >= 3);

@@ -7,7 +7,9 @@ using elms::detail::Pacer;
 namespace {
 
 /// Level l takes l + 1 ms a token where nothing disturbs.
-double cost(int level) { return level + 1.0; }
+double cost(int level) {
+  return level + 1.0;
+}
 
 }  // namespace
 

@@ -7,9 +7,15 @@ using elms::detail::Ticket;
 
 namespace {
 
-Ticket ticket(int priority, double deadline_ms, std::uint64_t number) { return {priority, deadline_ms, 10.0, 0.0, number}; }
-double no_time() { return 0.0; }
-elms::Status patient() { return {}; }
+Ticket ticket(int priority, double deadline_ms, std::uint64_t number) {
+  return {priority, deadline_ms, 10.0, 0.0, number};
+}
+double no_time() {
+  return 0.0;
+}
+elms::Status patient() {
+  return {};
+}
 
 }  // namespace
 
@@ -38,8 +44,8 @@ TEST_CASE("request queue: who gives up leaves the line", "[service]") {
   RequestQueue queue(1, 4);
   Ticket first = ticket(0, 100, 0), second = ticket(0, 50, 0);
   REQUIRE(queue.enter(first, patient, no_time).ok());
-  const elms::Status status =
-      queue.enter(second, [] { return elms::Status(elms::StatusCode::kCancelled, "enough"); }, no_time);
+  const elms::Status status = queue.enter(
+      second, [] { return elms::Status(elms::StatusCode::kCancelled, "enough"); }, no_time);
   CHECK(status.code() == elms::StatusCode::kCancelled);
   CHECK(queue.n_queued() == 0);
   queue.leave(first);

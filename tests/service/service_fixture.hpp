@@ -65,16 +65,19 @@ inline elms::ServiceRequest request_of(const std::string& text, std::int32_t max
 }
 
 /// The answer's tokens on a session of their own, at a level, with changes of it where an answer had some.
-inline std::vector<elms::TokenId> tokens_alone(const elms::ElasticService& service, const std::string& prompt, int level,
-                                               std::size_t n, const std::vector<elms::LevelChange>& changes = {}) {
+inline std::vector<elms::TokenId> tokens_alone(const elms::ElasticService& service, const std::string& prompt,
+                                               int level, std::size_t n,
+                                               const std::vector<elms::LevelChange>& changes = {}) {
   auto tokenizer = service.model().tokenizer();
-  auto session = elms::Session::create(std::shared_ptr<const elms::ElasticModel>(std::shared_ptr<void>(), &service.model()));
+  auto session = elms::Session::create(
+      std::shared_ptr<const elms::ElasticModel>(std::shared_ptr<void>(), &service.model()));
   std::vector<elms::TokenId> tokens;
   if (!tokenizer.has_value() || !session.has_value() || !session->set_level(level).ok()) return tokens;
   if (!session->prefill((*tokenizer)->encode(prompt)).ok()) return tokens;
   std::size_t next_change = 0;
   while (tokens.size() < n) {
-    if (next_change < changes.size() && changes[next_change].token == static_cast<std::int32_t>(tokens.size())) {
+    if (next_change < changes.size() &&
+        changes[next_change].token == static_cast<std::int32_t>(tokens.size())) {
       if (!session->set_level(changes[next_change++].level).ok()) return {};
     }
     auto token = session->decode();

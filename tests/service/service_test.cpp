@@ -40,7 +40,8 @@ TEST_CASE("service: without targets the full model answers", "[service]") {
   CHECK(answer->plan.keep_ratio == 1.0);
 }
 
-TEST_CASE("service: what prompts begin with alike is computed once, and the answer stays the same", "[service]") {
+TEST_CASE("service: what prompts begin with alike is computed once, and the answer stays the same",
+          "[service]") {
   const auto service = make_service();
   const std::string head = "a long system prompt that every request begins with, ";
   auto first = service->generate(request_of(head + "first", 6));
@@ -80,7 +81,8 @@ TEST_CASE("service: repetition penalties see the prompt, reused or not", "[servi
   CHECK(first->tokens == second->tokens);
 }
 
-TEST_CASE("service: entries of a wider level may be used by a narrower request, not the other way", "[service]") {
+TEST_CASE("service: entries of a wider level may be used by a narrower request, not the other way",
+          "[service]") {
   auto options = service_options();
   options.reuse = elms::CacheReuse::kWider;
   const auto service = make_service(options);
@@ -144,7 +146,8 @@ TEST_CASE("service: what can never work is refused", "[service]") {
   request.messages = {elms::ChatMessage::user("abc")};
   CHECK(service->generate(request).error().code() == elms::StatusCode::kInvalidArgument);
   request.prompt.clear();
-  CHECK(service->generate(request).error().code() == elms::StatusCode::kNotFound);  // this model has no chat template
+  CHECK(service->generate(request).error().code() ==
+        elms::StatusCode::kNotFound);  // this model has no chat template
   elms::ServiceOptions options;
   CHECK(elms::ElasticService::create(options).error().code() == elms::StatusCode::kInvalidArgument);
 }
@@ -196,7 +199,7 @@ TEST_CASE("service: deadlines end requests in prefill and while decoding", "[ser
   REQUIRE_OK(whole);
   bool in_prefill = false, in_decode = false;
   for (double deadline = 0.002; deadline < 0.2; deadline *= 1.25) {
-    auto late = request_of(std::string(90, 'y') , 30);
+    auto late = request_of(std::string(90, 'y'), 30);
     late.deadline_ms = deadline;
     const auto answer = service->generate(late);
     REQUIRE_OK(answer);
@@ -238,8 +241,8 @@ TEST_CASE("service: tokens that run late narrow the level, and on request they d
     REQUIRE(answer->level_changes.size() >= 2);
     CHECK(answer->level_changes.front().level < *request.level);
     CHECK(answer->level_changes.back().level > answer->level_changes.front().level);  // it widened again
-    CHECK(answer->tokens ==
-          tokens_alone(*service, "tokens that are late", *request.level, answer->tokens.size(), answer->level_changes));
+    CHECK(answer->tokens == tokens_alone(*service, "tokens that are late", *request.level,
+                                         answer->tokens.size(), answer->level_changes));
   }
 }
 

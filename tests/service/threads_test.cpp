@@ -106,16 +106,21 @@ struct SoakResult {
   int n_answers = 0, n_whole = 0, n_reused = 0, n_wrong = 0, n_failed = 0;
 };
 
-/// Random requests from several clients for some time; every answer, whole or cut short, must begin as the one that the
-/// same request gets alone.
+/// Random requests from several clients for some time; every answer, whole or cut short, must begin as the
+/// one that the same request gets alone.
 SoakResult soak(elms::ElasticService& service, int n_clients, double seconds, int max_requests) {
-  static const std::vector<std::string> kPrompts = {
-      "the quick brown fox", "the quick brown dog jumps over it", "the quick", "another prompt altogether", "x", "the slow brown fox"};
+  static const std::vector<std::string> kPrompts = {"the quick brown fox",
+                                                    "the quick brown dog jumps over it",
+                                                    "the quick",
+                                                    "another prompt altogether",
+                                                    "x",
+                                                    "the slow brown fox"};
   const int n_levels = static_cast<int>(service.model().levels().size());
   constexpr std::size_t kMost = 24;
   std::vector<std::vector<elms::TokenId>> alone;
   for (const std::string& prompt : kPrompts) {
-    for (int level = 0; level < n_levels; ++level) alone.push_back(tokens_alone(service, prompt, level, kMost));
+    for (int level = 0; level < n_levels; ++level)
+      alone.push_back(tokens_alone(service, prompt, level, kMost));
   }
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   std::mutex mutex;
@@ -146,11 +151,16 @@ SoakResult soak(elms::ElasticService& service, int n_clients, double seconds, in
           ++mine.n_failed;
           continue;
         }
-        const auto& expected = alone[p * static_cast<std::size_t>(n_levels) + static_cast<std::size_t>(level)];
+        const auto& expected =
+            alone[p * static_cast<std::size_t>(n_levels) + static_cast<std::size_t>(level)];
         const bool begins = answer->tokens.size() <= expected.size() &&
                             std::equal(answer->tokens.begin(), answer->tokens.end(), expected.begin());
-        const bool is_whole = answer->finish == FinishReason::kMaxTokens || answer->finish == FinishReason::kEndOfGeneration;
-        const bool has_all = !is_whole || answer->tokens.size() == std::min<std::size_t>(expected.size(), static_cast<std::size_t>(request.max_tokens));
+        const bool is_whole =
+            answer->finish == FinishReason::kMaxTokens || answer->finish == FinishReason::kEndOfGeneration;
+        const bool has_all =
+            !is_whole ||
+            answer->tokens.size() ==
+                std::min<std::size_t>(expected.size(), static_cast<std::size_t>(request.max_tokens));
         ++mine.n_answers;
         mine.n_whole += is_whole ? 1 : 0;
         mine.n_reused += answer->n_reused_tokens > 0 ? 1 : 0;
@@ -184,15 +194,17 @@ void check_soak(int n_clients, double seconds, int max_requests) {
     CHECK(service->status().n_queued == 0);
     CHECK(service->status().n_answered == static_cast<std::uint64_t>(result.n_answers));
     if (max_requests > 1000) {
-      WARN("soak, " << max_running << " at a time: " << result.n_answers << " answers, " << result.n_whole << " whole, "
-                    << result.n_reused << " with reuse, " << result.n_wrong << " wrong");
+      WARN("soak, " << max_running << " at a time: " << result.n_answers << " answers, " << result.n_whole
+                    << " whole, " << result.n_reused << " with reuse, " << result.n_wrong << " wrong");
     }
   }
 }
 
 }  // namespace
 
-TEST_CASE("service: answers to several clients are those given alone", "[service][threads]") { check_soak(4, 60.0, 12); }
+TEST_CASE("service: answers to several clients are those given alone", "[service][threads]") {
+  check_soak(4, 60.0, 12);
+}
 
 // ELMS_SOAK_SECONDS: how long; a minute without it.
 TEST_CASE("service: soak", "[service][slow][.]") {

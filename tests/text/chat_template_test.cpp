@@ -41,12 +41,14 @@ std::shared_ptr<const ChatTemplate> chat_template(const std::string& source) {
 }
 
 const std::string kChatMl =
-    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>' + '\n'}}{% endfor %}";
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>' + "
+    "'\n'}}{% endfor %}";
 
 std::string refusal(const std::string& source) {
   const auto made = ChatTemplate::create(source, "<s>", "</s>");
   if (made.has_value()) return "accepted";
-  return made.error().code() == elms::StatusCode::kUnsupported ? "unsupported: " + made.error().message() : "other";
+  return made.error().code() == elms::StatusCode::kUnsupported ? "unsupported: " + made.error().message()
+                                                               : "other";
 }
 
 elms::StatusCode outcome(const std::string& body) {
@@ -62,7 +64,8 @@ TEST_CASE("chat templates render as @huggingface/jinja does", "[text][chat]") {
   const ChatJson vectors = chat_vectors();
   int n_compared = 0, n_refused = 0, n_unknown = 0;
   for (const ChatJson& entry : vectors["templates"]) {
-    const auto made = ChatTemplate::create(entry["template"].get<std::string>(), vectors["bos_token"], vectors["eos_token"]);
+    const auto made = ChatTemplate::create(entry["template"].get<std::string>(), vectors["bos_token"],
+                                           vectors["eos_token"]);
     INFO(entry["name"].get<std::string>() << ": " << made.error().message());
     if (!made.has_value()) {
       CHECK(made.error().code() == elms::StatusCode::kUnsupported);
@@ -71,13 +74,15 @@ TEST_CASE("chat templates render as @huggingface/jinja does", "[text][chat]") {
       continue;
     }
     for (const ChatJson& expected : entry["cases"]) {
-      const auto messages = messages_of(vectors["conversations"][expected["conversation"].get<std::size_t>()]);
+      const auto messages =
+          messages_of(vectors["conversations"][expected["conversation"].get<std::size_t>()]);
       elms::ChatRenderOptions options;
       options.add_generation_prompt = expected["add_generation_prompt"];
       const auto text = (*made)->render(messages, options);
       INFO("conversation " << expected["conversation"] << " " << text.error().message());
       if (expected["text"].is_null()) {
-        CHECK((text.error().code() == elms::StatusCode::kInvalidArgument || text.error().code() == elms::StatusCode::kUnsupported));
+        CHECK((text.error().code() == elms::StatusCode::kInvalidArgument ||
+               text.error().code() == elms::StatusCode::kUnsupported));
         ++n_refused;
       } else {
         REQUIRE_OK(text);
@@ -97,7 +102,8 @@ TEST_CASE("chat templates render as @huggingface/jinja does", "[text][chat]") {
   CHECK(n_compared > 100);
   CHECK(n_refused > 20);
   if (std::getenv("ELMS_CHAT_VECTORS") != nullptr) {
-    WARN(n_compared << " texts equal, " << n_refused << " refused by both, " << n_unknown << " templates not supported");
+    WARN(n_compared << " texts equal, " << n_refused << " refused by both, " << n_unknown
+                    << " templates not supported");
   }
 }
 
@@ -113,10 +119,13 @@ TEST_CASE("chat templates: families are told by their markers", "[text][chat]") 
 
 TEST_CASE("chat templates: unknown ones are refused, not guessed", "[text][chat]") {
   CHECK(ChatTemplate::create("", "", "").error().code() == elms::StatusCode::kNotFound);
-  CHECK(refusal("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}").starts_with("unsupported: the model's"));
-  for (const char* broken : {"{% if x %}", "{{ 'a }}", "{{ a b }}", "{% frobnicate %}", "{{ [1, }}", "{# ", "{{ x | }}", "{{ 'x' is divisibleby(2) }}"}) {
+  CHECK(refusal("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+            .starts_with("unsupported: the model's"));
+  for (const char* broken : {"{% if x %}", "{{ 'a }}", "{{ a b }}", "{% frobnicate %}", "{{ [1, }}", "{# ",
+                             "{{ x | }}", "{{ 'x' is divisibleby(2) }}"}) {
     INFO(broken);
-    CHECK(refusal("<|im_start|><|im_end|>" + std::string(broken)).starts_with("unsupported: chat template, offset"));
+    CHECK(refusal("<|im_start|><|im_end|>" + std::string(broken))
+              .starts_with("unsupported: chat template, offset"));
   }
   CHECK(outcome("{{ messages | frobnicate }}") == elms::StatusCode::kUnsupported);
   CHECK(outcome("{{ frobnicate() }}") == elms::StatusCode::kUnsupported);
@@ -134,18 +143,24 @@ TEST_CASE("chat templates: hostile ones end", "[text][chat]") {
   CHECK(outcome("{{ " + sum + " }}") == elms::StatusCode::kUnsupported);
   for (int i = 0; i < 5; ++i) loops = "{% for i in range(100000) %}" + loops + "{% endfor %}";
   CHECK(outcome(loops) == elms::StatusCode::kUnsupported);
-  CHECK(outcome("{% set n = namespace(x='ab') %}{% for i in range(100) %}{% set n.x = n.x + n.x %}{% endfor %}") ==
-        elms::StatusCode::kUnsupported);
-  CHECK(outcome("{% set n = namespace(x=1) %}{% for i in range(100000) %}{% set n.x = [n.x] %}{% endfor %}") ==
-        elms::StatusCode::kUnsupported);
+  CHECK(
+      outcome(
+          "{% set n = namespace(x='ab') %}{% for i in range(100) %}{% set n.x = n.x + n.x %}{% endfor %}") ==
+      elms::StatusCode::kUnsupported);
+  CHECK(
+      outcome("{% set n = namespace(x=1) %}{% for i in range(100000) %}{% set n.x = [n.x] %}{% endfor %}") ==
+      elms::StatusCode::kUnsupported);
   CHECK(outcome("{% set n = namespace(x=1) %}{% set n.x = n %}") == elms::StatusCode::kUnsupported);
   CHECK(outcome("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}") == elms::StatusCode::kUnsupported);
 }
 
-TEST_CASE("chat templates: contents keep what their segments say, whatever the template does to them", "[text][chat]") {
+TEST_CASE("chat templates: contents keep what their segments say, whatever the template does to them",
+          "[text][chat]") {
   const auto made = chat_template(kChatMl);
   const std::vector<ChatMessage> messages = {
-      {"user", {Segment::protect(" Read: ", SegmentRole::kQuestion), Segment::compress("a long text ", SegmentRole::kContext, 0.5)}}};
+      {"user",
+       {Segment::protect(" Read: ", SegmentRole::kQuestion),
+        Segment::compress("a long text ", SegmentRole::kContext, 0.5)}}};
   const auto segments = made->segments(messages);
   REQUIRE_OK(segments);
   REQUIRE(segments->size() == 4);
@@ -197,5 +212,6 @@ TEST_CASE("chat templates: only markers become control tokens", "[text][chat]") 
   const auto segments = (*made)->segments(messages);
   const auto text = (*made)->render(messages);
   REQUIRE_OK(text);
-  CHECK(elms::encode_segments(*tokenizer, *segments) == tokenizer->encode(*text, {.add_special = false, .parse_special = true}));
+  CHECK(elms::encode_segments(*tokenizer, *segments) ==
+        tokenizer->encode(*text, {.add_special = false, .parse_special = true}));
 }

@@ -1,11 +1,12 @@
 // Keeps an answer's TPOT in time by changing the level between tokens.
 //
-// The target is for the mean of all tokens after the first. After each of them the rest of the answer (as long as it may
-// still become, at most kHorizon tokens) is predicted from a smoothed time of the last tokens; where the mean would end
-// above the target the level narrows at once, to the widest one whose predicted rest keeps the target. It widens one
-// step at a time, never above the plan's level, when the mean would end clearly below the target even so, several tokens
-// in a row: that is the hysteresis. Entries of the KV cache stay as they were computed (detail/kv_cache.hpp): a token
-// at another level attends to them as they are, with plain multi-head attention only to heads that it and they have.
+// The target is for the mean of all tokens after the first. After each of them the rest of the answer (as
+// long as it may still become, at most kHorizon tokens) is predicted from a smoothed time of the last tokens;
+// where the mean would end above the target the level narrows at once, to the widest one whose predicted rest
+// keeps the target. It widens one step at a time, never above the plan's level, when the mean would end
+// clearly below the target even so, several tokens in a row: that is the hysteresis. Entries of the KV cache
+// stay as they were computed (detail/kv_cache.hpp): a token at another level attends to them as they are,
+// with plain multi-head attention only to heads that it and they have.
 #pragma once
 
 #include <algorithm>
@@ -15,19 +16,20 @@
 namespace elms::inline v0::detail {
 
 struct PacerOptions {
-  double target_ms = 0.0;    ///< TPOT
-  int planned_level = 0;     ///< the widest one to use
-  std::int32_t n_tokens = 0; ///< that the answer may have after the first
+  double target_ms = 0.0;     ///< TPOT
+  int planned_level = 0;      ///< the widest one to use
+  std::int32_t n_tokens = 0;  ///< that the answer may have after the first
 };
 
-/// One answer's; one thread. The cost of a level is given as a function of it: predicted milliseconds of a token.
+/// One answer's; one thread. The cost of a level is given as a function of it: predicted milliseconds of a
+/// token.
 class Pacer {
  public:
   static constexpr std::int32_t kHorizon = 32;
-  static constexpr double kSafety = 0.97;      ///< narrow when the mean would end above this share of the target
-  static constexpr double kSlack = 0.85;       ///< widen when it would end below this one
-  static constexpr int kPatience = 4;          ///< tokens in a row that must show the slack
-  static constexpr double kSmoothing = 0.35;   ///< weight of the last token
+  static constexpr double kSafety = 0.97;  ///< narrow when the mean would end above this share of the target
+  static constexpr double kSlack = 0.85;   ///< widen when it would end below this one
+  static constexpr int kPatience = 4;      ///< tokens in a row that must show the slack
+  static constexpr double kSmoothing = 0.35;  ///< weight of the last token
 
   Pacer(const PacerOptions& options, std::function<double(int level)> cost_ms)
       : options_(options), cost_ms_(std::move(cost_ms)), level_(options.planned_level) {}

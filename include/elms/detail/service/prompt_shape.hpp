@@ -18,7 +18,8 @@ namespace elms::inline v0::detail {
 struct PromptShape {
   std::vector<TokenId> tokens;
   std::vector<std::uint8_t> compressible;  ///< [tokens], of the segment that each begins in
-  std::vector<std::size_t> ends;           ///< [tokens], bytes of the prompt up to the end of each, as well as bytes can tell
+  std::vector<std::size_t>
+      ends;  ///< [tokens], bytes of the prompt up to the end of each, as well as bytes can tell
 
   /// `add_special` is for prompts that no chat template has given their first token.
   PromptShape(const Tokenizer& tokenizer, std::span<const Segment> prompt, bool add_special)
@@ -37,7 +38,8 @@ struct PromptShape {
   }
 
   [[nodiscard]] std::int32_t n_compressible(std::size_t n_first) const noexcept {
-    return static_cast<std::int32_t>(std::count(compressible.begin(), compressible.begin() + static_cast<std::ptrdiff_t>(n_first), 1));
+    return static_cast<std::int32_t>(
+        std::count(compressible.begin(), compressible.begin() + static_cast<std::ptrdiff_t>(n_first), 1));
   }
 
   /// Counts of the whole prompt, and of its first n_cached tokens.
@@ -47,13 +49,15 @@ struct PromptShape {
     request.n_protected_tokens = static_cast<std::int32_t>(tokens.size()) - request.n_compressible_tokens;
     request.n_cached_tokens = n_cached;
     request.n_cached_compressible_tokens = n_compressible(cached);
-    const auto head = std::find(compressible.begin(), compressible.begin() + static_cast<std::ptrdiff_t>(cached), 1);
+    const auto head =
+        std::find(compressible.begin(), compressible.begin() + static_cast<std::ptrdiff_t>(cached), 1);
     request.n_cached_head_tokens = static_cast<std::int32_t>(head - compressible.begin());
   }
 };
 
 /// The prompt with its first n_bytes protected: what a plan that reuses the cache must not shorten.
-[[nodiscard]] inline std::vector<Segment> with_protected_head(std::span<const Segment> prompt, std::size_t n_bytes) {
+[[nodiscard]] inline std::vector<Segment> with_protected_head(std::span<const Segment> prompt,
+                                                              std::size_t n_bytes) {
   std::vector<Segment> out;
   for (const Segment& segment : prompt) {
     const std::size_t n = std::min(n_bytes, segment.text.size());

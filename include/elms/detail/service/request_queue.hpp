@@ -21,7 +21,8 @@ struct Ticket {
   double deadline_ms = 0.0;   ///< of the service's clock: when its first token is due, or the answer
   double predicted_ms = 0.0;  ///< that it will compute
   double started_ms = 0.0;
-  std::uint64_t number = std::numeric_limits<std::uint64_t>::max();  ///< in order of arrival; until it is in line: the last
+  std::uint64_t number =
+      std::numeric_limits<std::uint64_t>::max();  ///< in order of arrival; until it is in line: the last
 
   [[nodiscard]] bool before(const Ticket& other) const noexcept {
     if (priority != other.priority) return priority > other.priority;
@@ -40,7 +41,8 @@ class RequestQueue {
   [[nodiscard]] double predicted_wait_ms(const Ticket& ticket, double now_ms) const {
     const std::lock_guard lock(mutex_);
     double work = 0.0;
-    for (const Ticket* running : running_) work += std::max(0.0, running->started_ms + running->predicted_ms - now_ms);
+    for (const Ticket* running : running_)
+      work += std::max(0.0, running->started_ms + running->predicted_ms - now_ms);
     for (const Ticket* waiting : waiting_) work += waiting->before(ticket) ? waiting->predicted_ms : 0.0;
     if (waiting_.empty() && static_cast<std::int32_t>(running_.size()) < max_running_) return 0.0;
     return work / static_cast<double>(max_running_);
@@ -48,7 +50,8 @@ class RequestQueue {
 
   /// Returns when it is this ticket's turn; kUnavailable when the line is full. `gives_up` is asked every few
   /// milliseconds while it waits: what it returns, where that is not ok, is returned.
-  Status enter(Ticket& ticket, const std::function<Status()>& gives_up, const std::function<double()>& now_ms) {
+  Status enter(Ticket& ticket, const std::function<Status()>& gives_up,
+               const std::function<double()>& now_ms) {
     std::unique_lock lock(mutex_);
     ticket.number = ++n_tickets_;
     const bool must_wait = !waiting_.empty() || static_cast<std::int32_t>(running_.size()) >= max_running_;
@@ -93,7 +96,8 @@ class RequestQueue {
  private:
   [[nodiscard]] bool is_next(const Ticket& ticket) const noexcept {
     if (static_cast<std::int32_t>(running_.size()) >= max_running_) return false;
-    return std::none_of(waiting_.begin(), waiting_.end(), [&](const Ticket* other) { return other->before(ticket); });
+    return std::none_of(waiting_.begin(), waiting_.end(),
+                        [&](const Ticket* other) { return other->before(ticket); });
   }
   static void remove(std::vector<const Ticket*>& tickets, const Ticket& ticket) noexcept {
     tickets.erase(std::remove(tickets.begin(), tickets.end(), &ticket), tickets.end());

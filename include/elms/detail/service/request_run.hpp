@@ -36,10 +36,12 @@ struct ServiceParts {
 /// Planning of one request. The prompt must outlive it.
 class RequestPlanner {
  public:
-  RequestPlanner(const ServiceParts& parts, const ServiceRequest& request, const PromptShape& shape, bool may_refine)
+  RequestPlanner(const ServiceParts& parts, const ServiceRequest& request, const PromptShape& shape,
+                 bool may_refine)
       : parts_(parts), request_(request), shape_(shape), may_refine_(may_refine) {}
 
-  [[nodiscard]] PlanRequest plan_request(std::int32_t n_cached, double elapsed_ms, std::int32_t context_tokens) const {
+  [[nodiscard]] PlanRequest plan_request(std::int32_t n_cached, double elapsed_ms,
+                                         std::int32_t context_tokens) const {
     PlanRequest plan;
     shape_.describe(n_cached, plan);
     plan.n_output_tokens = std::max(1, std::min(request_.expected_tokens, request_.max_tokens));
@@ -54,7 +56,9 @@ class RequestPlanner {
   }
 
   /// Whether the request says what to run.
-  [[nodiscard]] bool is_forced() const noexcept { return request_.level.has_value() || request_.keep_ratio.has_value(); }
+  [[nodiscard]] bool is_forced() const noexcept {
+    return request_.level.has_value() || request_.keep_ratio.has_value();
+  }
 
   /// The planner's choice, or what the request forces it to be.
   [[nodiscard]] Plan plan(const PlanRequest& request) const {
@@ -88,13 +92,17 @@ class RequestPlanner {
     plan.level = request_.level.value_or(static_cast<int>(levels.size()) - 1);
     plan.width = levels[static_cast<std::size_t>(plan.level)].cost_share;
     plan.keep_ratio = may_refine_ ? request_.keep_ratio.value_or(1.0) : 1.0;
-    plan.n_keep_tokens = static_cast<std::int32_t>(std::floor(plan.keep_ratio * request.n_compressible_tokens));
+    plan.n_keep_tokens =
+        static_cast<std::int32_t>(std::floor(plan.keep_ratio * request.n_compressible_tokens));
     const std::int32_t n_prompt = request.n_protected_tokens + plan.n_keep_tokens;
-    plan.n_reused_tokens = std::min(n_prompt, plan.keep_ratio < 1.0 ? request.n_cached_head_tokens : request.n_cached_tokens);
+    plan.n_reused_tokens =
+        std::min(n_prompt, plan.keep_ratio < 1.0 ? request.n_cached_head_tokens : request.n_cached_tokens);
     plan.n_prefill_tokens = n_prompt - plan.n_reused_tokens;
     plan.n_refine_words = plan.keep_ratio < 1.0 ? std::max(0, request.n_refine_words) : 0;
-    const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens, plan.n_refine_words, request.confidence);
-    const Prediction tpot = planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2, request.confidence);
+    const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens,
+                                                 plan.n_refine_words, request.confidence);
+    const Prediction tpot =
+        planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2, request.confidence);
     plan.ttft_ms = request.elapsed_ms + ttft.ms;
     plan.ttft_margin_ms = ttft.margin_ms;
     plan.tpot_ms = tpot.ms;
@@ -112,7 +120,8 @@ class RequestPlanner {
 /// For a plan that is not accepted: the answer says so, but where the prompt does not fit that is an error.
 inline Status refuse(Answer& answer) {
   if (answer.plan.verdict == Verdict::kOutOfContext) {
-    return error(StatusCode::kOutOfContext, "service: the prompt of ", answer.n_original_tokens, " tokens does not fit: ", answer.plan.reason);
+    return error(StatusCode::kOutOfContext, "service: the prompt of ", answer.n_original_tokens,
+                 " tokens does not fit: ", answer.plan.reason);
   }
   answer.finish = FinishReason::kRejected;
   return {};
@@ -120,9 +129,16 @@ inline Status refuse(Answer& answer) {
 
 class RequestRun {
  public:
-  RequestRun(const ServiceParts& parts, const ServiceRequest& request, std::span<const Segment> prompt, const PromptShape& shape,
-             const RequestPlanner& planner, double arrival_ms, SessionSlot& slot, Answer& answer)
-      : parts_(parts), request_(request), prompt_(prompt), shape_(shape), planner_(planner), arrival_ms_(arrival_ms), slot_(slot),
+  RequestRun(const ServiceParts& parts, const ServiceRequest& request, std::span<const Segment> prompt,
+             const PromptShape& shape, const RequestPlanner& planner, double arrival_ms, SessionSlot& slot,
+             Answer& answer)
+      : parts_(parts),
+        request_(request),
+        prompt_(prompt),
+        shape_(shape),
+        planner_(planner),
+        arrival_ms_(arrival_ms),
+        slot_(slot),
         answer_(answer) {}
 
   /// Fills the answer. Fails for what generate() fails with.
@@ -142,7 +158,9 @@ class RequestRun {
 
  private:
   [[nodiscard]] double now() const { return parts_.options.now_ms(); }
-  [[nodiscard]] bool may_refine(const PlanRequest& request) const noexcept { return request.may_refine && request.n_compressible_tokens > 0; }
+  [[nodiscard]] bool may_refine(const PlanRequest& request) const noexcept {
+    return request.may_refine && request.n_compressible_tokens > 0;
+  }
   [[nodiscard]] RefineOptions refine_options() const {
     RefineOptions options = parts_.options.refine;
     options.encode = {.add_special = request_.messages.empty(), .parse_special = !request_.messages.empty()};
@@ -159,14 +177,19 @@ class RequestRun {
 
   /// The refiner's pass before planning, where it has a say in the plan. Its scores are then there already.
   Status analyse(PlanRequest& request) {
-    const bool has_target = request_.shares.has_value() || std::isfinite(request_.slo.ttft_ms) || std::isfinite(request_.slo.tpot_ms);
-    if (!may_refine(request) || planner_.is_forced() || !has_target || !parts_.options.refiner->can_decide()) return {};
+    const bool has_target = request_.shares.has_value() || std::isfinite(request_.slo.ttft_ms) ||
+                            std::isfinite(request_.slo.tpot_ms);
+    if (!may_refine(request) || planner_.is_forced() || !has_target || !parts_.options.refiner->can_decide())
+      return {};
     const double begin_ms = now();
     const SLOPlanner& planner = *parts_.options.planner;
-    const SloShares shares = request_.shares.has_value() ? *request_.shares : planner.shares_of(request_.slo, request);
-    Result<PromptAnalysis> analysis = parts_.options.refiner->analyse(prompt_, refine_options(), shares, &slot_.watch.token());
+    const SloShares shares =
+        request_.shares.has_value() ? *request_.shares : planner.shares_of(request_.slo, request);
+    Result<PromptAnalysis> analysis =
+        parts_.options.refiner->analyse(prompt_, refine_options(), shares, &slot_.watch.token());
     answer_.times.refine_ms += now() - begin_ms;
-    if (!analysis.has_value()) return analysis.error().code() == StatusCode::kCancelled ? Status() : analysis.error();
+    if (!analysis.has_value())
+      return analysis.error().code() == StatusCode::kCancelled ? Status() : analysis.error();
     if (analysis->strategies.valid()) request.qualities = std::move(analysis->strategies);
     scores_ = std::move(analysis->scores);
     if (!scores_.empty()) request.n_refine_words = 0;
@@ -182,17 +205,22 @@ class RequestRun {
     const std::int32_t n_compressible = shape_.n_compressible(tokens_.size());
     if (plan.keep_ratio >= 1.0 || parts_.options.refiner == nullptr || n_compressible == 0) return {};
     const double begin_ms = now();
-    const RefineBudget budget = RefineBudget::tokens(std::max(1, answer_.n_original_tokens - n_compressible + plan.n_keep_tokens));
+    const RefineBudget budget =
+        RefineBudget::tokens(std::max(1, answer_.n_original_tokens - n_compressible + plan.n_keep_tokens));
     const RefineOptions options = refine_options();
     std::vector<Segment> shortened(prompt_.begin(), prompt_.end());
     const bool splits = plan.reuse_cache && plan.n_reused_tokens > 0;
-    if (splits) shortened = with_protected_head(prompt_, shape_.ends[static_cast<std::size_t>(plan.n_reused_tokens) - 1]);
+    if (splits)
+      shortened =
+          with_protected_head(prompt_, shape_.ends[static_cast<std::size_t>(plan.n_reused_tokens) - 1]);
     Result<RefinedPrompt> refined =
         !scores_.empty() && shortened.size() == prompt_.size()
             ? refine_by_scores(shortened, scores_, *parts_.tokenizer, budget, options)
-            : parts_.options.refiner->refine(shortened, *parts_.tokenizer, budget, options, &slot_.watch.token());
+            : parts_.options.refiner->refine(shortened, *parts_.tokenizer, budget, options,
+                                             &slot_.watch.token());
     answer_.times.refine_ms += now() - begin_ms;
-    if (!refined.has_value()) return refined.error().code() == StatusCode::kCancelled ? Status() : refined.error();
+    if (!refined.has_value())
+      return refined.error().code() == StatusCode::kCancelled ? Status() : refined.error();
     for (std::size_t i = 0; i < shortened.size(); ++i) shortened[i].text = std::move(refined->segments[i]);
     tokens_ = encode_segments(*parts_.tokenizer, shortened, request_.messages.empty());
     answer_.refined_prompt = std::move(refined->text);
@@ -205,9 +233,11 @@ class RequestRun {
     Session& session = slot_.session();
     ELMS_RETURN_IF_ERROR(session.set_level(answer_.plan.level));
     const std::int32_t n = static_cast<std::int32_t>(tokens_.size());
-    const std::int32_t n_reused = std::min(slot_.reusable(tokens_, answer_.plan.level, parts_.options.reuse), n - 1);
+    const std::int32_t n_reused =
+        std::min(slot_.reusable(tokens_, answer_.plan.level, parts_.options.reuse), n - 1);
     ELMS_RETURN_IF_ERROR(slot_.rewind(n_reused));
-    ELMS_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request_.sampling, parts_.options.model->config().n_vocab));
+    ELMS_ASSIGN_OR_RETURN(Sampler sampler,
+                          Sampler::create(request_.sampling, parts_.options.model->config().n_vocab));
     for (std::int32_t i = 0; i < n_reused; ++i) sampler.accept(tokens_[static_cast<std::size_t>(i)]);
     session.set_sampler(std::move(sampler));
     session.set_cancel(&slot_.watch.token());
@@ -215,12 +245,14 @@ class RequestRun {
   }
 
   Status generate() {
-    if (tokens_.empty()) return invalid_argument("service: the prompt is empty, and this model starts with no token");
+    if (tokens_.empty())
+      return invalid_argument("service: the prompt is empty, and this model starts with no token");
     ELMS_ASSIGN_OR_RETURN(answer_.n_reused_tokens, prepare());
     std::optional<Pacer> pacer = make_pacer();
     PacedSource source(slot_, pacer.has_value() ? &*pacer : nullptr, parts_.options.now_ms);
     const double begin_ms = now();
-    const std::span<const TokenId> rest = std::span<const TokenId>(tokens_).subspan(static_cast<std::size_t>(answer_.n_reused_tokens));
+    const std::span<const TokenId> rest =
+        std::span<const TokenId>(tokens_).subspan(static_cast<std::size_t>(answer_.n_reused_tokens));
     const Status prefilled = source.prefill(rest);
     if (!prefilled.ok()) {
       answer_.times.prefill_ms = now() - begin_ms;
@@ -234,8 +266,10 @@ class RequestRun {
 
   [[nodiscard]] std::optional<Pacer> make_pacer() const {
     const double target_ms = answer_.plan.slo.tpot_ms;
-    if (!parts_.options.narrow_while_decoding || !std::isfinite(target_ms) || request_.max_tokens < 2) return std::nullopt;
-    const std::int32_t context = answer_.n_prompt_tokens + std::min(request_.max_tokens, request_.expected_tokens) / 2;
+    if (!parts_.options.narrow_while_decoding || !std::isfinite(target_ms) || request_.max_tokens < 2)
+      return std::nullopt;
+    const std::int32_t context =
+        answer_.n_prompt_tokens + std::min(request_.max_tokens, request_.expected_tokens) / 2;
     return Pacer({target_ms, answer_.plan.level, request_.max_tokens - 1}, [this, context](int level) {
       return parts_.options.planner->predict_tpot(level, context).ms;
     });
@@ -248,7 +282,8 @@ class RequestRun {
     options.cancel = &slot_.watch.token();
     options.on_text = request_.on_text;
     TextStream stream(*parts_.tokenizer, tokens_, options);
-    const Result<FinishReason> finish = generate_tokens(source, *parts_.tokenizer, stream, options, answer_.tokens, [] {});
+    const Result<FinishReason> finish =
+        generate_tokens(source, *parts_.tokenizer, stream, options, answer_.tokens, [] {});
     answer_.text = stream.take_text();
     answer_.level_changes = source.level_changes();
     if (!finish.has_value()) {
@@ -263,7 +298,8 @@ class RequestRun {
     AnswerTimes& times = answer_.times;
     times.prefill_ms = (source.n_tokens() > 0 ? source.first_ms() : now()) - prefill_begin_ms;
     if (source.n_tokens() > 0) times.ttft_ms = source.first_ms() - arrival_ms_;
-    if (source.n_tokens() > 1) times.tpot_ms = (source.last_ms() - source.first_ms()) / (source.n_tokens() - 1);
+    if (source.n_tokens() > 1)
+      times.tpot_ms = (source.last_ms() - source.first_ms()) / (source.n_tokens() - 1);
   }
 
   void observe(const PacedSource& source, std::int32_t n_prefilled) const {

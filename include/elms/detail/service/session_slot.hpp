@@ -16,8 +16,8 @@
 
 namespace elms::inline v0::detail {
 
-/// Sets a session's cancel token when the request's own token is set or its deadline is over. Asked at the input of
-/// every layer of every batch, so that a request stops within one layer.
+/// Sets a session's cancel token when the request's own token is set or its deadline is over. Asked at the
+/// input of every layer of every batch, so that a request stops within one layer.
 class StopWatch {
  public:
   void start(const CancelToken* cancel, double deadline_ms, const std::function<double()>& now_ms) noexcept {
@@ -64,7 +64,8 @@ class SessionSlot {
     session.batch_tokens = options.batch_tokens;
     session.kv_type = options.kv_type;
     session.pool = options.pool;
-    session.probe = [watch = &slot->watch](ProbePoint point, std::int32_t, std::span<const float>, std::int32_t, std::int32_t) {
+    session.probe = [watch = &slot->watch](ProbePoint point, std::int32_t, std::span<const float>,
+                                           std::int32_t, std::int32_t) {
       if (point == ProbePoint::kLayerInput) watch->check();
     };
     ELMS_ASSIGN_OR_RETURN(Session created, Session::create(options.model, session));
@@ -76,16 +77,20 @@ class SessionSlot {
   [[nodiscard]] const Session& session() const noexcept { return *session_; }
 
   /// How many of the first tokens of `prompt` the cache holds at a level that a request at `level` may use.
-  [[nodiscard]] std::int32_t reusable(std::span<const TokenId> prompt, int level, CacheReuse reuse) const noexcept {
+  [[nodiscard]] std::int32_t reusable(std::span<const TokenId> prompt, int level,
+                                      CacheReuse reuse) const noexcept {
     if (reuse == CacheReuse::kOff) return 0;
     std::size_t n = 0;
     const std::size_t limit = std::min(prompt.size(), tokens_.size());
-    while (n < limit && tokens_[n] == prompt[n] && (reuse == CacheReuse::kWider ? levels_[n] >= level : levels_[n] == level)) ++n;
+    while (n < limit && tokens_[n] == prompt[n] &&
+           (reuse == CacheReuse::kWider ? levels_[n] >= level : levels_[n] == level))
+      ++n;
     return static_cast<std::int32_t>(n);
   }
   /// Likewise whatever the levels are.
   [[nodiscard]] std::int32_t shared_prefix(std::span<const TokenId> prompt) const noexcept {
-    return static_cast<std::int32_t>(std::mismatch(prompt.begin(), prompt.end(), tokens_.begin(), tokens_.end()).first - prompt.begin());
+    return static_cast<std::int32_t>(
+        std::mismatch(prompt.begin(), prompt.end(), tokens_.begin(), tokens_.end()).first - prompt.begin());
   }
 
   /// Notes tokens that are given to the session next, at its current level.
@@ -128,8 +133,8 @@ class SlotPool {
     return {};
   }
 
-  /// The one whose cache begins most like the prompt; of equal ones the one that was used longest ago. A few tokens in
-  /// common (less than a quarter of both) are not worth a cache of another conversation.
+  /// The one whose cache begins most like the prompt; of equal ones the one that was used longest ago. A few
+  /// tokens in common (less than a quarter of both) are not worth a cache of another conversation.
   [[nodiscard]] std::unique_ptr<SessionSlot> take(std::span<const TokenId> prompt) {
     const std::lock_guard lock(mutex_);
     if (free_.empty()) return nullptr;
@@ -137,7 +142,8 @@ class SlotPool {
     std::int32_t best_shared = -1;
     for (std::size_t i = 0; i < free_.size(); ++i) {
       std::int32_t shared = free_[i]->shared_prefix(prompt);
-      if (4 * shared < free_[i]->session().position() && 4 * static_cast<std::size_t>(shared) < prompt.size()) shared = 0;
+      if (4 * shared < free_[i]->session().position() && 4 * static_cast<std::size_t>(shared) < prompt.size())
+        shared = 0;
       if (shared > best_shared || (shared == best_shared && free_[i]->used_at < free_[best]->used_at)) {
         best = i;
         best_shared = shared;
