@@ -37,7 +37,8 @@ typedef enum elms_code {
   ELMS_OUT_OF_MEMORY = 6,
   ELMS_OUT_OF_CONTEXT = 7, /* the session has no room for the tokens */
   ELMS_CANCELLED = 8,      /* a cancel token or a callback asked to stop */
-  ELMS_INTERNAL = 9        /* a broken invariant inside elms: please report it */
+  ELMS_INTERNAL = 9,       /* a broken invariant inside elms: please report it */
+  ELMS_UNAVAILABLE = 10    /* not now: a queue is full, or no strategy meets the targets */
 } elms_code;
 
 /* Name of a code in words; static storage, never NULL. */
@@ -169,7 +170,10 @@ typedef enum elms_finish {
   ELMS_FINISH_MAX_TOKENS = 2,
   ELMS_FINISH_CALLBACK = 3,
   ELMS_FINISH_CANCELLED = 4,
-  ELMS_FINISH_CONTEXT_FULL = 5
+  ELMS_FINISH_CONTEXT_FULL = 5,
+  ELMS_FINISH_DEADLINE = 6, /* this one and the next two: only of a service */
+  ELMS_FINISH_REJECTED = 7,
+  ELMS_FINISH_ERROR = 8
 } elms_finish;
 
 /* Appends the prompt to the session and generates with its width and sampling. Being cancelled, or filling the context,

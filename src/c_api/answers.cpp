@@ -4,7 +4,7 @@
 namespace elms::inline v0::detail {
 namespace {
 
-static_assert(static_cast<int>(FinishReason::kContextFull) == ELMS_FINISH_CONTEXT_FULL,
+static_assert(static_cast<int>(FinishReason::kError) == ELMS_FINISH_ERROR,
               "reasons of elms.h are those of FinishReason");
 
 Result<GenerateOptions> read_generate_options(const elms_generate_options* given) {

@@ -4,7 +4,7 @@
 
 namespace elms::inline v0::detail {
 
-static_assert(static_cast<int>(StatusCode::kInternal) == ELMS_INTERNAL, "codes of elms.h are those of StatusCode");
+static_assert(static_cast<int>(StatusCode::kUnavailable) == ELMS_UNAVAILABLE, "codes of elms.h are those of StatusCode");
 
 elms_code report(const Status& status, elms_error* out) noexcept {
   const auto code = static_cast<elms_code>(status.code());
