@@ -77,7 +77,7 @@ run_ctest() {
 }
 
 # The stages are called where `set -e` does not reach, so each step is chained.
-test_native() { build native && run_ctest native; }
+test_native() { build release && run_ctest release; }
 
 test_qemu() {
   "$root/cmake/arm64_sysroot.sh" && build aarch64-qemu || return 1
