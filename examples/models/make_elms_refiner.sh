@@ -17,7 +17,7 @@ mkdir -p "$data"
 
 # make_tasks SET PATH: training requests of training functions.
 make_tasks() {
-  "$elms" tasks --from "$1" --in "$2" -o "$data/t.$1.jsonl" --split train --unseen-functions exclude --seed 51 \
+  "$elms" tasks --from "$1" --in "$2" -o "$data/t.$1.jsonl" --split train --unseen-functions exclude --seed "${SEED:-51}" \
     --functions 3-10 --few-shot 0-3 --renamed 0.2 >&2
 }
 
