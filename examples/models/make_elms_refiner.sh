@@ -3,7 +3,7 @@
 # the labels of the decision head, the decision head.
 # usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
 #   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
-#   SCORE_MINUTES=21  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=150 (a task set)
+#   SCORE_MINUTES=21  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -15,10 +15,12 @@ google=$shared/sentence-compression/google10k
 shape=${SHAPE:---d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2}
 mkdir -p "$data"
 
-# make_tasks SET PATH: training requests of training functions.
+# make_tasks SET PATH: training requests of training functions, for the score head and, drawn again, for the decision head.
 make_tasks() {
   "$elms" tasks --from "$1" --in "$2" -o "$data/t.$1.jsonl" --split train --unseen-functions exclude --seed 51 \
     --functions 3-10 --few-shot 0-3 --renamed 0.2 >&2
+  "$elms" tasks --from "$1" --in "$2" -o "$data/l.$1.jsonl" --split train --unseen-functions exclude --seed 52 \
+    --functions 3-10 --few-shot 0-2 --renamed 0.1 --max-lines "${LABELS:-60}" >&2
 }
 
 make_data() {
@@ -57,16 +59,17 @@ if [[ ${MLM_MINUTES:-0} != 0 ]]; then
 fi
 [[ -f $work/score.gguf ]] ||
   "$elms" train refiner --stage score "${begin[@]}" --minutes "${SCORE_MINUTES:-21}" --batch-rows 8 --length 192 \
-    --lr 2e-3 --warmup 60 --dropout 0.1 --valid-every 100 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 \
+    --lr 2e-3 --warmup 60 --dropout 0.1 --valid-every 100 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 -t 1 \
     $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" --compressions "$google/compression_en.txt" \
     --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
     "$shared/qmsum/Committee/jsonl/train.jsonl" --plot "$work/score.svg" --json -o "$work/score.gguf" >"$work/score.json"
 [[ -f $work/labels.jsonl ]] ||
-  { "$elms" eval refiner-labels --model "$work/score.gguf" --lm "$root/examples/models/elms-mini.gguf" \
-      --max-lines "${LABELS:-150}" -o "$work/labels.part.jsonl" --task "$data"/t.*.jsonl &&
-    shuf --random-source=<(yes) "$work/labels.part.jsonl" >"$work/labels.jsonl"; }
+  { cat "$data"/l.*.jsonl | shuf --random-source=<(yes) >"$data/labels.tasks.jsonl" &&
+    "$elms" eval refiner-labels --model "$work/score.gguf" --lm "$root/examples/models/elms-mini.gguf" \
+      --task "$data/labels.tasks.jsonl" -o "$work/labels.part.jsonl" &&
+    mv "$work/labels.part.jsonl" "$work/labels.jsonl"; }
 [[ -f $work/elms-refiner.gguf ]] ||
-  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --minutes 3 \
-    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 50 --type q8_0 --name elms-refiner \
+  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --minutes 1 \
+    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 20 --type q8_0 --name elms-refiner \
     --plot "$work/decision.svg" --calibration-plot "$work/calibration.svg" --json -o "$work/elms-refiner.gguf" \
     >"$work/decision.json"

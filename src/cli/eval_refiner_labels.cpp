@@ -34,12 +34,16 @@ void add_eval_refiner_labels(CLI::App& eval, Action& action) {
   auto arguments = std::make_shared<RefinerLabelArguments>();
   elms::offline::StrategyLabelOptions& options = arguments->options;
   CLI::App& command = *eval.add_subcommand(
-      "refiner-labels", "Which widths and keep ratios answer task prompts right: what decision heads learn from");
-  command.add_option("--model", options.refiner, "Refiner with a score head")->required()->option_text("FILE");
+      "refiner-labels",
+      "Which widths and keep ratios answer task prompts right: what decision heads learn from");
+  command.add_option("--model", options.refiner, "Refiner with a score head")
+      ->required()
+      ->option_text("FILE");
   command.add_option("--lm", options.model, "Elastic model")->required()->option_text("FILE");
   command.add_option("--task", options.tasks, "Files of elms tasks")->required()->option_text("FILE...");
   command.add_option("--keep", options.keep_ratios, "Keep ratios")->delimiter(',')->option_text("K,K,...");
-  command.add_option("--max-lines", options.max_items, "At most, of each file, sampled evenly")->option_text("N");
+  command.add_option("--max-lines", options.max_items, "At most, of each file, sampled evenly")
+      ->option_text("N");
   command.add_option("-o,--output", options.output, "JSON lines to write")->required()->option_text("FILE");
   add_threads(command, arguments->threads);
   command.footer(

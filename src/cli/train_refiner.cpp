@@ -49,8 +49,10 @@ Json decision_json(const offline::DecisionQuality& quality) {
 }
 
 void print_decision(const offline::DecisionQuality& quality) {
-  std::printf("decisions on %zu prompts: loss %.4f (%.4f with every strategy's rate), calibration error %.3f, temperature %.2f\n",
-              quality.n_prompts, quality.loss, quality.base_loss, quality.calibration_error, quality.temperature);
+  std::printf(
+      "decisions on %zu prompts: loss %.4f (%.4f with every strategy's rate), calibration error %.3f, "
+      "temperature %.2f\n",
+      quality.n_prompts, quality.loss, quality.base_loss, quality.calibration_error, quality.temperature);
   Table table({"cost at most", "head", "best fixed", "oracle"});
   for (const offline::StrategyRegret& r : quality.regrets)
     table.add({fixed(r.cost_cap, 2), fixed(r.chosen, 3), fixed(r.best_fixed, 3), fixed(r.oracle, 3)});
@@ -74,20 +76,21 @@ elms::Status write_calibration_plot(const offline::DecisionQuality& quality, con
   return write_svg(plot, path);
 }
 
-void print_refiner_report(const TrainRefinerArguments& arguments, const offline::RefinerTrainingReport& report) {
+void print_refiner_report(const TrainRefinerArguments& arguments,
+                          const offline::RefinerTrainingReport& report) {
   const offline::TrainingReport& training = report.training;
   if (!arguments.json) {
     std::printf("%s: %s parameters, %s, after %llu steps (%s tokens) in %s, %.0f tokens/s\n",
                 arguments.options.run.output.c_str(), readable_count(training.n_parameters).c_str(),
-                readable_bytes(training.bytes_written).c_str(), static_cast<unsigned long long>(training.n_steps),
-                readable_count(training.n_tokens).c_str(), readable_seconds(training.seconds).c_str(),
-                training.tokens_per_second);
+                readable_bytes(training.bytes_written).c_str(),
+                static_cast<unsigned long long>(training.n_steps), readable_count(training.n_tokens).c_str(),
+                readable_seconds(training.seconds).c_str(), training.tokens_per_second);
     std::printf("training loss %.4f\n", final_loss(training));
     for (const offline::SourceLoss& source : training.valid_by_source)
       std::printf("  %s: %.4f over %zu tokens\n", source.path.c_str(), source.loss, source.n_tokens);
     for (const offline::KeepQuality& quality : report.quality)
-      std::printf("  kept words by %s: precision %.3f, recall %.3f, F1 %.3f on %zu pairs\n", quality.method.c_str(),
-                  quality.precision, quality.recall, quality.f1, quality.n_pairs);
+      std::printf("  kept words by %s: precision %.3f, recall %.3f, F1 %.3f on %zu pairs\n",
+                  quality.method.c_str(), quality.precision, quality.recall, quality.f1, quality.n_pairs);
     if (arguments.options.stage == offline::RefinerStage::kDecision) print_decision(report.decision);
     return;
   }
@@ -95,24 +98,29 @@ void print_refiner_report(const TrainRefinerArguments& arguments, const offline:
   for (const offline::SourceLoss& source : training.valid_by_source)
     sources.push_back({{"path", source.path}, {"loss", source.loss}, {"tokens", source.n_tokens}});
   for (const offline::KeepQuality& q : report.quality) {
-    quality.push_back({{"method", q.method}, {"precision", q.precision}, {"recall", q.recall}, {"f1", q.f1}, {"pairs", q.n_pairs}});
+    quality.push_back({{"method", q.method},
+                       {"precision", q.precision},
+                       {"recall", q.recall},
+                       {"f1", q.f1},
+                       {"pairs", q.n_pairs}});
   }
   Json json = {{"output", arguments.options.run.output},
-              {"bytes_written", training.bytes_written},
-              {"parameters", training.n_parameters},
-              {"steps", training.n_steps},
-              {"tokens", training.n_tokens},
-              {"data_tokens", training.data_tokens},
-              {"seconds", training.seconds},
-              {"tokens_per_second", training.tokens_per_second},
-              {"train_loss", final_loss(training)},
-              {"valid_by_source", sources},
-              {"pairs", report.n_pairs},
-              {"pairs_not_deletions", report.n_not_deletions},
-              {"quality", quality},
-              {"train", points_json(thinned(training.train, 500))},
-              {"valid", points_json(training.valid)}};
-  if (arguments.options.stage == offline::RefinerStage::kDecision) json["decision"] = decision_json(report.decision);
+               {"bytes_written", training.bytes_written},
+               {"parameters", training.n_parameters},
+               {"steps", training.n_steps},
+               {"tokens", training.n_tokens},
+               {"data_tokens", training.data_tokens},
+               {"seconds", training.seconds},
+               {"tokens_per_second", training.tokens_per_second},
+               {"train_loss", final_loss(training)},
+               {"valid_by_source", sources},
+               {"pairs", report.n_pairs},
+               {"pairs_not_deletions", report.n_not_deletions},
+               {"quality", quality},
+               {"train", points_json(thinned(training.train, 500))},
+               {"valid", points_json(training.valid)}};
+  if (arguments.options.stage == offline::RefinerStage::kDecision)
+    json["decision"] = decision_json(report.decision);
   print_json(json);
 }
 
@@ -147,27 +155,36 @@ void add_refiner_data_options(CLI::App& command, TrainRefinerArguments& argument
       ->required()
       ->option_text("mlm|score|decision");
   command.add_option("--init", options.run.init_model, "Refiner file to go on with")->option_text("FILE");
-  command.add_option("--vocab", options.run.vocabulary, "WordPiece vocabulary of a new encoder")->option_text("FILE");
+  command.add_option("--vocab", options.run.vocabulary, "WordPiece vocabulary of a new encoder")
+      ->option_text("FILE");
   command.add_option("--layers", options.shape.n_layers, "Layers of a new encoder: trunk and score branch")
       ->option_text("N [4]");
-  command.add_option("--shared-layers", options.shape.n_shared_layers, "Of these, the trunk's")->option_text("N [2]");
+  command.add_option("--shared-layers", options.shape.n_shared_layers, "Of these, the trunk's")
+      ->option_text("N [2]");
   command.add_option("--d-model", options.shape.d_model, "Values of a token")->option_text("N [256]");
   command.add_option("--heads", options.shape.n_heads, "Attention heads of a layer")->option_text("N [4]");
   command.add_option("--d-ff", options.shape.d_ff, "Hidden units of a layer")->option_text("N [1024]");
   command.add_option("--data", options.run.data, "mlm: texts with weights, as for elms train")
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--sentences", options.sentences, "score: sentences, one a line")->option_text("FILE");
-  command.add_option("--compressions", options.compressions, "score: what is left of them")->option_text("FILE");
+  command.add_option("--compressions", options.compressions, "score: what is left of them")
+      ->option_text("FILE");
   command.add_option("--test-from", options.test_from, "score: first line that is never trained on")
       ->option_text("N [8500]");
   command.add_option("--meetings", options.meetings, "score: QMSum files")->option_text("FILE...");
   command.add_option("--tasks", options.tasks, "score: files of elms tasks")->option_text("FILE...");
-  command.add_option("--meeting-weight", options.meeting_weight, "Of a word of these")->option_text("X [0.15]");
+  command.add_option("--meeting-weight", options.meeting_weight, "Of a word of these")
+      ->option_text("X [0.15]");
   command.add_option("--task-weight", options.task_weight, "Likewise")->option_text("X [0.5]");
-  command.add_option("--labels", options.labels, "decision: which strategies answered right")->option_text("FILE");
-  command.add_option("--calibration-plot", arguments.calibration_plot, "decision: draw predicted against observed")
+  command.add_option("--labels", options.labels, "decision: which strategies answered right")
+      ->option_text("FILE");
+  command
+      .add_option("--calibration-plot", arguments.calibration_plot,
+                  "decision: draw predicted against observed")
       ->option_text("FILE.svg");
-  command.add_option("-o,--output", options.run.output, "Refiner file to write")->required()->option_text("FILE");
+  command.add_option("-o,--output", options.run.output, "Refiner file to write")
+      ->required()
+      ->option_text("FILE");
   add_type(command, arguments.type)->option_text("TYPE [f32]");
 }
 
@@ -184,15 +201,19 @@ void add_refiner_run_options(CLI::App& command, TrainRefinerArguments& arguments
   command.add_option("--batch-rows", run.batch_rows, "Rows of a batch")->option_text("N [16]");
   command.add_option("--length", run.length, "Tokens of a row")->option_text("N [128]");
   command.add_option("--lr", run.learning_rate, "Learning rate at its peak")->option_text("X [1e-3]");
-  command.add_option("--min-lr-share", run.min_rate_share, "Share of it that is left at the end")->option_text("X [0.1]");
+  command.add_option("--min-lr-share", run.min_rate_share, "Share of it that is left at the end")
+      ->option_text("X [0.1]");
   command.add_option("--warmup", run.warmup_steps, "Steps in which it rises")->option_text("N [100]");
   command.add_option("--weight-decay", run.weight_decay, "AdamW's, of matrices")->option_text("X [0.01]");
-  command.add_option("--dropout", arguments.options.dropout, "Of every layer's outputs")->option_text("X [0.1]");
-  command.add_option("--mask", arguments.options.mask_share, "mlm: share of tokens to predict")->option_text("X [0.2]");
+  command.add_option("--dropout", arguments.options.dropout, "Of every layer's outputs")
+      ->option_text("X [0.1]");
+  command.add_option("--mask", arguments.options.mask_share, "mlm: share of tokens to predict")
+      ->option_text("X [0.2]");
   command.add_option("--seed", run.seed, "Of new weights and of the order")->option_text("N [1]");
   command.add_option("--valid-every", run.valid_every, "Steps between measurements")->option_text("N [500]");
   command.add_option("--checkpoint", run.checkpoint, "File to go on from")->option_text("FILE");
-  command.add_option("--checkpoint-every", run.checkpoint_every, "Steps between checkpoints")->option_text("N");
+  command.add_option("--checkpoint-every", run.checkpoint_every, "Steps between checkpoints")
+      ->option_text("N");
   command.add_flag("--resume", run.resume, "Go on from the checkpoint");
   command.add_option("--plot", arguments.plot, "Draw the losses")->option_text("FILE.svg");
   add_threads(command, arguments.threads);
@@ -209,7 +230,8 @@ void add_train_refiner(CLI::App& train, Action& action) {
   command.footer(
       "Examples:\n"
       "  elms train refiner --stage mlm --vocab wordpiece.gguf --data wiki.txt:2 --minutes 20 -o mlm.gguf\n"
-      "  elms train refiner --stage score --init mlm.gguf --sentences s.txt --compressions c.txt --steps 2000 "
+      "  elms train refiner --stage score --init mlm.gguf --sentences s.txt --compressions c.txt --steps "
+      "2000 "
       "-o refiner.gguf");
   command.callback([arguments, &action] {
     arguments->options.stage = stage_named(arguments->stage);

@@ -45,7 +45,6 @@ class TrainingLine {
   Clock::time_point last_;
 };
 
-
 /// Means of neighbouring points, so that there are at most max_points.
 std::vector<elms::offline::LossPoint> thinned(const std::vector<elms::offline::LossPoint>& points,
                                               std::size_t max_points);

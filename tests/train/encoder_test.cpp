@@ -1,11 +1,12 @@
-// The encoder's operations against PyTorch's, the whole encoder's gradients against central differences, and a file
-// that training wrote against the device library's encoder.
+// The encoder's operations against PyTorch's, the whole encoder's gradients against central differences, and
+// a file that training wrote against the device library's encoder.
+#include "elms/detail/encoder.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
-#include "elms/detail/encoder.hpp"
 #include "elms/detail/gguf.hpp"
 #include "offline/refiner/refiner_file.hpp"
 #include "offline/refiner/score_data.hpp"
@@ -119,7 +120,8 @@ TEMPLATE_TEST_CASE("train: the encoder's operations are PyTorch's", "[train]", f
   }
   const Values labels = stored("binary.labels"), weights = stored("binary.weights");
   Values logits = stored("binary.logits");
-  const double loss = train::binary_cross_entropy<T>(40, labels.data(), weights.data(), logits.data(), logits.data());
+  const double loss =
+      train::binary_cross_entropy<T>(40, labels.data(), weights.data(), logits.data(), logits.data());
   CHECK(loss == Approx(stored_encoder_values<double>("binary.y")[0]).epsilon(1e-5));
   check_encoder_values(logits, "binary.d_logits");
 }
@@ -192,7 +194,8 @@ TEST_CASE("train: what a compression keeps, and what is no deletion", "[train]")
 }
 
 TEST_CASE("train: the device library's encoder gives the scores that training computed", "[train]") {
-  const std::string vocabulary = scratch_path("encoder_vocab.gguf"), path = scratch_path("trained_refiner.gguf");
+  const std::string vocabulary = scratch_path("encoder_vocab.gguf"),
+                    path = scratch_path("trained_refiner.gguf");
   elms::offline::SpmPieces pieces;
   pieces.texts = {"\xE2\x96\x81the", "ing"};
   pieces.types.assign(2, elms::detail::TokenType::kNormal);
@@ -205,9 +208,9 @@ TEST_CASE("train: the device library's encoder gives the scores that training co
   REQUIRE_OK(file);
   auto tokenizer = elms::Tokenizer::from_gguf(*file);
   REQUIRE_OK(tokenizer);
-  CHECK((*tokenizer)->encode("The king") == std::vector<elms::TokenId>{
-                                                2, (*tokenizer)->find("\xE2\x96\x81the"),
-                                                (*tokenizer)->find("\xE2\x96\x81k"), (*tokenizer)->find("ing"), 3});
+  CHECK((*tokenizer)->encode("The king") ==
+        std::vector<elms::TokenId>{2, (*tokenizer)->find("\xE2\x96\x81the"),
+                                   (*tokenizer)->find("\xE2\x96\x81k"), (*tokenizer)->find("ing"), 3});
 
   refiner::EncoderShape shape = tiny_encoder_shape();
   shape.n_vocab = static_cast<std::size_t>((*tokenizer)->n_vocab());
@@ -219,7 +222,8 @@ TEST_CASE("train: the device library's encoder gives the scores that training co
   REQUIRE_OK(params);
   refiner::draw_encoder(layout.tensors(), 3, *params);
   for (float& value : std::span<float>(*params)) value *= 3.0f;
-  const refiner::RefinerModel model{std::move(layout), std::move(*params), std::move(*file), *tokenizer, true};
+  const refiner::RefinerModel model{std::move(layout), std::move(*params), std::move(*file), *tokenizer,
+                                    true};
   REQUIRE_OK(refiner::write_refiner(model, 1.5f, elms::DType::kF32, "", path));
 
   const std::vector<elms::TokenId> tokens = (*tokenizer)->encode("the thing, 12", {.add_special = false});

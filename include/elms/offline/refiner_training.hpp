@@ -27,8 +27,8 @@ struct RefinerTrainingOptions {
   RefinerStage stage = RefinerStage::kScore;
 
   /// The course of the run, files, rates, seed. `data` names the texts of kMaskedLm, `vocabulary` a WordPiece
-  /// GGUF for a new encoder, `init_model` a refiner file to go on with. `batch_rows` times `length` is the number
-  /// of tokens of a batch in every stage.
+  /// GGUF for a new encoder, `init_model` a refiner file to go on with. `batch_rows` times `length` is the
+  /// number of tokens of a batch in every stage.
   TrainingOptions run;
   RefinerShape shape;
   double dropout = 0.1;
@@ -49,7 +49,8 @@ struct RefinerTrainingOptions {
 
 /// How well words are kept on the pairs from test_from on.
 struct KeepQuality {
-  std::string method;  ///< "threshold" (0.5), or "ratio" (as many words of a sentence as the reference keeps in the mean)
+  std::string method;  ///< "threshold" (0.5), or "ratio" (as many words of a sentence as the reference keeps
+                       ///< in the mean)
   double precision = 0.0, recall = 0.0, f1 = 0.0;  ///< over all words
   std::size_t n_pairs = 0;
 };
@@ -60,8 +61,8 @@ struct CalibrationBin {
   std::size_t n = 0;
 };
 
-/// Right answers on held-out prompts when one strategy may be chosen whose cost (width times keep ratio) is at
-/// most a cap.
+/// Right answers on held-out prompts when one strategy may be chosen whose cost (width times keep ratio) is
+/// at most a cap.
 struct StrategyRegret {
   double cost_cap = 1.0;
   double chosen = 0.0;      ///< by the head
@@ -70,8 +71,9 @@ struct StrategyRegret {
 };
 
 struct DecisionQuality {
-  double temperature = 1.0, loss = 0.0, base_loss = 0.0;  ///< base: every strategy's rate on the training prompts
-  double calibration_error = 0.0;                         ///< mean |predicted - observed|, by bins
+  double temperature = 1.0, loss = 0.0,
+         base_loss = 0.0;          ///< base: every strategy's rate on the training prompts
+  double calibration_error = 0.0;  ///< mean |predicted - observed|, by bins
   std::vector<CalibrationBin> bins;
   std::vector<StrategyRegret> regrets;
   std::size_t n_prompts = 0;  ///< held out, neither trained on nor used for the temperature
@@ -98,9 +100,10 @@ struct StrategyLabelOptions {
   ProgressCallback progress;  ///< phase "label"
 };
 
-/// Which strategies answer right: every task prompt is cut to each keep ratio and asked at each level. A line has
-/// {"prompt", "widths", "keep_ratios", "right": [[0 or 1, ...] for each width]}. Returns how many were written;
-/// prompts that protected text alone makes too long for a ratio count as not answered there.
+/// Which strategies answer right: every task prompt is cut to each keep ratio and asked at each level. A line
+/// has
+/// {"prompt", "widths", "keep_ratios", "right": [[0 or 1, ...] for each width]}. Returns how many were
+/// written; prompts that protected text alone makes too long for a ratio count as not answered there.
 [[nodiscard]] Result<std::size_t> label_strategies(const StrategyLabelOptions& options);
 
 }  // namespace elms::inline v0::offline

@@ -1,9 +1,8 @@
 #include "offline/refiner/decision_stage.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "elms/detail/error.hpp"
@@ -171,7 +170,8 @@ class DecisionLearner final : public EncoderLearner {
 
 /// Logits of every prompt under a loose SLO.
 Result<std::vector<std::vector<float>>> all_logits(const RefinerModel& model,
-                                                   const std::vector<LabelledPrompt>& prompts, ThreadPool& pool) {
+                                                   const std::vector<LabelledPrompt>& prompts,
+                                                   ThreadPool& pool) {
   const EncoderShape& shape = model.layout.shape();
   ELMS_ASSIGN_OR_RETURN(auto encoder,
                         TrainEncoder<float>::create(shape, shape.max_positions,
@@ -190,7 +190,9 @@ Result<std::vector<std::vector<float>>> all_logits(const RefinerModel& model,
   return logits;
 }
 
-double sigmoid_of(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+double sigmoid_of(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
+}
 
 double mean_loss(const std::vector<std::vector<float>>& logits, const std::vector<LabelledPrompt>& prompts,
                  double temperature) {
@@ -198,7 +200,8 @@ double mean_loss(const std::vector<std::vector<float>>& logits, const std::vecto
   std::size_t n = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     for (std::size_t g = 0; g < logits[i].size(); ++g, ++n) {
-      const double p = std::clamp(sigmoid_of(static_cast<double>(logits[i][g]) / temperature), 1e-6, 1.0 - 1e-6);
+      const double p =
+          std::clamp(sigmoid_of(static_cast<double>(logits[i][g]) / temperature), 1e-6, 1.0 - 1e-6);
       sum -= prompts[i].right[g] > 0.5f ? std::log(p) : std::log(1.0 - p);
     }
   }
@@ -215,15 +218,16 @@ void add_regrets(const DecisionData& data, const std::vector<std::vector<float>>
       if (cost <= cap + 1e-6) allowed.push_back(g);
     }
     if (allowed.empty()) continue;
-    const std::size_t fixed = *std::max_element(allowed.begin(), allowed.end(),
-                                                [&](std::size_t a, std::size_t b) { return rates[a] < rates[b]; });
+    const std::size_t fixed = *std::max_element(
+        allowed.begin(), allowed.end(), [&](std::size_t a, std::size_t b) { return rates[a] < rates[b]; });
     StrategyRegret regret{cap, 0.0, 0.0, 0.0};
     for (std::size_t i = 0; i < data.test.size(); ++i) {
       const std::vector<float>& right = data.test[i].right;
       const std::size_t chosen =
           *std::max_element(allowed.begin(), allowed.end(),
                             [&](std::size_t a, std::size_t b) { return logits[i][a] < logits[i][b]; });
-      const bool any = std::any_of(allowed.begin(), allowed.end(), [&](std::size_t g) { return right[g] > 0.5f; });
+      const bool any =
+          std::any_of(allowed.begin(), allowed.end(), [&](std::size_t g) { return right[g] > 0.5f; });
       regret.chosen += static_cast<double>(right[chosen]);
       regret.best_fixed += static_cast<double>(right[fixed]);
       regret.oracle += any ? 1.0 : 0.0;
@@ -236,7 +240,8 @@ void add_regrets(const DecisionData& data, const std::vector<std::vector<float>>
   }
 }
 
-void add_bins(const DecisionData& data, const std::vector<std::vector<float>>& logits, DecisionQuality& quality) {
+void add_bins(const DecisionData& data, const std::vector<std::vector<float>>& logits,
+              DecisionQuality& quality) {
   constexpr std::size_t kBins = 10;
   quality.bins.assign(kBins, {});
   std::size_t n = 0;
@@ -267,8 +272,8 @@ Result<DecisionData> read_decision_data(const std::string& path, const RefinerMo
     const std::string_view line = take_line(text);
     if (is_blank(line)) continue;
     const Json json = Json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("prompt") || !json["prompt"].is_string() || !json.contains("widths") ||
-        !json.contains("keep_ratios") || !json.contains("right"))
+    if (!json.is_object() || !json.contains("prompt") || !json["prompt"].is_string() ||
+        !json.contains("widths") || !json.contains("keep_ratios") || !json.contains("right"))
       return detail::malformed(path, ": line ", number + 1, ": these are no labels of strategies");
     const std::vector<float> widths = numbers_of(json["widths"]), ratios = numbers_of(json["keep_ratios"]);
     if (data.widths.empty()) {
@@ -277,8 +282,8 @@ Result<DecisionData> read_decision_data(const std::string& path, const RefinerMo
     }
     LabelledPrompt prompt;
     prompt.right = numbers_of(json["right"]);
-    if (widths != data.widths || ratios != data.keep_ratios || prompt.right.size() != widths.size() * ratios.size() ||
-        prompt.right.empty())
+    if (widths != data.widths || ratios != data.keep_ratios ||
+        prompt.right.size() != widths.size() * ratios.size() || prompt.right.empty())
       return detail::malformed(path, ": line ", number + 1, ": another grid than the lines before");
     prompt.tokens = model.tokenizer->encode(json["prompt"].get<std::string>());
     if (prompt.tokens.size() > model.layout.shape().max_positions) {
@@ -297,8 +302,8 @@ Result<RefinerModel> with_decision_branch(const RefinerTrainingOptions& options,
                                           const DecisionData& data) {
   EncoderShape shape = model.layout.shape();
   if (options.n_decision_layers == 0 || options.n_decision_hidden == 0)
-    return detail::invalid_argument("refiner: a decision branch of ", options.n_decision_layers, " layers and ",
-                                    options.n_decision_hidden, " hidden units");
+    return detail::invalid_argument("refiner: a decision branch of ", options.n_decision_layers,
+                                    " layers and ", options.n_decision_hidden, " hidden units");
   shape.n_decision_layers = options.n_decision_layers;
   shape.n_decision_hidden = options.n_decision_hidden;
   shape.widths = data.widths;
@@ -320,7 +325,8 @@ Result<std::unique_ptr<train::Learner>> decision_learner(const RefinerTrainingOp
   for (const auto* prompts : {&data.train, &data.calibration}) {
     for (const LabelledPrompt& prompt : *prompts) {
       if (prompt.tokens.size() > options.run.batch_rows * options.run.length)
-        return detail::invalid_argument("refiner: a prompt of ", prompt.tokens.size(), " tokens fits into no batch");
+        return detail::invalid_argument("refiner: a prompt of ", prompt.tokens.size(),
+                                        " tokens fits into no batch");
     }
   }
   auto learner = std::make_unique<DecisionLearner>(options, model, data, std::move(pool));
@@ -328,7 +334,8 @@ Result<std::unique_ptr<train::Learner>> decision_learner(const RefinerTrainingOp
   return std::unique_ptr<train::Learner>(std::move(learner));
 }
 
-Result<DecisionQuality> judge_decisions(const RefinerModel& model, const DecisionData& data, ThreadPool& pool) {
+Result<DecisionQuality> judge_decisions(const RefinerModel& model, const DecisionData& data,
+                                        ThreadPool& pool) {
   ELMS_ASSIGN_OR_RETURN(const auto calibration, all_logits(model, data.calibration, pool));
   ELMS_ASSIGN_OR_RETURN(const auto test, all_logits(model, data.test, pool));
   DecisionQuality quality;

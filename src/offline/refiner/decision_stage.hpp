@@ -23,8 +23,8 @@ struct DecisionData {
 [[nodiscard]] Result<DecisionData> read_decision_data(const std::string& path, const RefinerModel& model);
 
 /// Gives the model a new decision branch, its layers copies of the score branch's first.
-[[nodiscard]] Result<RefinerModel> with_decision_branch(const RefinerTrainingOptions& options, RefinerModel model,
-                                                        const DecisionData& data);
+[[nodiscard]] Result<RefinerModel> with_decision_branch(const RefinerTrainingOptions& options,
+                                                        RefinerModel model, const DecisionData& data);
 
 [[nodiscard]] Result<std::unique_ptr<train::Learner>> decision_learner(const RefinerTrainingOptions& options,
                                                                        RefinerModel& model,

@@ -65,7 +65,8 @@ EncoderLayout::EncoderLayout(EncoderShape shape) : shape_(std::move(shape)) {
   output_bias = append("elms.refiner.decision.output.bias", 1, shape_.grid_size());
 }
 
-void draw_encoder(std::span<const train::ParameterTensor> tensors, std::uint64_t seed, std::span<float> params) {
+void draw_encoder(std::span<const train::ParameterTensor> tensors, std::uint64_t seed,
+                  std::span<float> params) {
   constexpr float kDeviation = 0.02f;
   for (const train::ParameterTensor& tensor : tensors) {
     float* const out = params.data() + tensor.offset;

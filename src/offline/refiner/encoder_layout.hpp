@@ -30,8 +30,8 @@ struct EncoderShape {
 
 /// Offsets of a layer's tensors: y = LN(x + attention(x)), out = LN(y + ffn(y)).
 struct EncoderLayerOffsets {
-  std::size_t wq, bq, wk, bk, wv, bv, wo, bo, attn_norm, attn_norm_bias, up, up_bias, down, down_bias, out_norm,
-      out_norm_bias;
+  std::size_t wq, bq, wk, bk, wv, bv, wo, bo, attn_norm, attn_norm_bias, up, up_bias, down, down_bias,
+      out_norm, out_norm_bias;
 };
 
 enum class Branch : std::uint8_t { kScore, kDecision };
@@ -79,6 +79,7 @@ class EncoderLayout {
 
 /// New weights: matrices from a normal distribution of deviation 0.02, norms 1, biases 0. Only the tensors
 /// given, which are of `params` [layout.size()].
-void draw_encoder(std::span<const train::ParameterTensor> tensors, std::uint64_t seed, std::span<float> params);
+void draw_encoder(std::span<const train::ParameterTensor> tensors, std::uint64_t seed,
+                  std::span<float> params);
 
 }  // namespace elms::inline v0::offline::refiner

@@ -1,9 +1,8 @@
 // Labels of words: deletion-compression by alignment, task prompts by the right answer, meetings by the spans
 // that a query needs.
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "elms/detail/error.hpp"
@@ -72,7 +71,8 @@ LabelledText label_task(const std::string& prompt, std::string_view answer, cons
     const bool is_last = i + 2 >= lines.size(), is_request = lines[i].starts_with("Request:");
     const bool is_call = lines[i].starts_with("Function:") || lines[i].starts_with("Call:");
     const std::string_view call = is_request && i + 1 < lines.size() ? lines[i + 1] : lines[i];
-    const bool of_answer = (is_request || is_call) && !words_of(call).empty() && words_of(call).back() == answer;
+    const bool of_answer =
+        (is_request || is_call) && !words_of(call).empty() && words_of(call).back() == answer;
     for (std::size_t w = 0; w < words.size(); ++w) {
       float label = i == 0 ? kHeader : kOtherText;
       if (is_last) label = kRequest;
@@ -183,8 +183,8 @@ Status read_task_prompts(const std::string& path, const RefinerTrainingOptions& 
   });
 }
 
-Status read_meetings(const std::string& path, const RefinerTrainingOptions& options, const TextLabeller& labeller,
-                     std::size_t max_tokens, ScoreData& data) {
+Status read_meetings(const std::string& path, const RefinerTrainingOptions& options,
+                     const TextLabeller& labeller, std::size_t max_tokens, ScoreData& data) {
   return for_json_lines(path, [&](const Json& meeting, std::size_t) -> Status {
     const auto queries = meeting.find("specific_query_list"), turns = meeting.find("meeting_transcripts");
     if (queries == meeting.end() || turns == meeting.end()) return {};
@@ -195,12 +195,14 @@ Status read_meetings(const std::string& path, const RefinerTrainingOptions& opti
       while (border < relevant.size() && relevant[border] == relevant[border - 1]) ++border;
       if (border >= relevant.size()) continue;
       LabelledText text;
-      for (const std::string_view word : words_of(string_of(query, "query"))) labeller.add_word(word, 1, 0, text);
+      for (const std::string_view word : words_of(string_of(query, "query")))
+        labeller.add_word(word, 1, 0, text);
       for (std::size_t turn = border > 6 ? border - 6 : 0; turn < turns->size(); ++turn) {
         LabelledText longer = text;
         const std::string content = string_of((*turns)[turn], "content");
         for (const std::string_view word : words_of(content))
-          labeller.add_word(word, relevant[turn] ? 1.0f : 0.0f, static_cast<float>(options.meeting_weight), longer);
+          labeller.add_word(word, relevant[turn] ? 1.0f : 0.0f, static_cast<float>(options.meeting_weight),
+                            longer);
         if (longer.tokens.size() > max_tokens) break;
         text = std::move(longer);
       }

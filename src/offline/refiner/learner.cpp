@@ -36,7 +36,8 @@ void EncoderLearner::optimise(std::uint64_t step, double rate) noexcept {
     const double norm = adam_->norm(*pool_, gradients);
     if (norm > options_.run.clip_norm) scale = options_.run.clip_norm / norm;
   }
-  adam_->step(*pool_, step + 1, rate, scale, gradients, std::span<float>(model_.params).subspan(begin(), size()));
+  adam_->step(*pool_, step + 1, rate, scale, gradients,
+              std::span<float>(model_.params).subspan(begin(), size()));
 }
 
 }  // namespace elms::inline v0::offline::refiner

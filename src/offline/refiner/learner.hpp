@@ -33,8 +33,10 @@ class EncoderLearner : public train::Learner {
   void forward(const PackedBatch& batch, Branch branch, const Dropout& dropout = {}) noexcept {
     encoder_->forward(*pool_, model_.layout, params(), batch, branch, dropout);
   }
-  void backward(const PackedBatch& batch, Branch branch, const Dropout& dropout, std::size_t first_layer) noexcept {
-    encoder_->backward(*pool_, model_.layout, params(), batch, branch, dropout, first_layer, gradients_.data());
+  void backward(const PackedBatch& batch, Branch branch, const Dropout& dropout,
+                std::size_t first_layer) noexcept {
+    encoder_->backward(*pool_, model_.layout, params(), batch, branch, dropout, first_layer,
+                       gradients_.data());
   }
   /// One step of AdamW with the gradient's norm clipped; gradients become zeros.
   void optimise(std::uint64_t step, double rate) noexcept;
@@ -62,10 +64,11 @@ class EncoderLearner : public train::Learner {
 
 struct ScoreData;
 [[nodiscard]] Result<std::unique_ptr<train::Learner>> score_learner(const RefinerTrainingOptions& options,
-                                                                    RefinerModel& model, const ScoreData& data,
+                                                                    RefinerModel& model,
+                                                                    const ScoreData& data,
                                                                     std::shared_ptr<ThreadPool> pool);
 /// On the test pairs of the data.
-[[nodiscard]] Result<std::vector<KeepQuality>> measure_keeping(const RefinerModel& model, const ScoreData& data,
-                                                               ThreadPool& pool);
+[[nodiscard]] Result<std::vector<KeepQuality>> measure_keeping(const RefinerModel& model,
+                                                               const ScoreData& data, ThreadPool& pool);
 
 }  // namespace elms::inline v0::offline::refiner

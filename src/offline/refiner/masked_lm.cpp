@@ -33,7 +33,8 @@ class MaskedLmLearner final : public EncoderLearner {
     const std::size_t n = step_tokens();
     ELMS_RETURN_IF_ERROR(prepare(n));
     // More than are masked of a batch but for a chance that never comes; what is beyond is not masked.
-    max_masked_ = std::min(n, static_cast<std::size_t>(1.5 * options_.mask_share * static_cast<double>(n)) + 16);
+    max_masked_ =
+        std::min(n, static_cast<std::size_t>(1.5 * options_.mask_share * static_cast<double>(n)) + 16);
     const EncoderShape& shape = model_.layout.shape();
     ELMS_ASSIGN_OR_RETURN(rows_, detail::Buffer<float>::uninitialized(max_masked_ * shape.d_model));
     ELMS_ASSIGN_OR_RETURN(logits_, detail::Buffer<float>::uninitialized(max_masked_ * shape.n_vocab));
@@ -110,8 +111,9 @@ class MaskedLmLearner final : public EncoderLearner {
     for (std::size_t i = 0; i < n; ++i) std::copy_n(&states[masked_[i] * d], d, rows_.data() + i * d);
     train::linear_forward<float>(*pool_, n, d, n_vocab, rows_.data(), params() + layout.token_embedding,
                                  params() + layout.mlm_bias, logits_.data());
-    const double loss = train::cross_entropy<float>(*pool_, targets_, n_vocab, logits_.data(),
-                                                    with_gradient ? logits_.data() : nullptr, row_loss_.data());
+    const double loss =
+        train::cross_entropy<float>(*pool_, targets_, n_vocab, logits_.data(),
+                                    with_gradient ? logits_.data() : nullptr, row_loss_.data());
     if (!with_gradient) return loss;
     const std::span<float> gradient = encoder_->gradient();
     std::fill(gradient.begin(), gradient.end(), 0.0f);

@@ -17,8 +17,12 @@ using train::ParameterTensor;
 constexpr std::string_view kMetadataPrefix = "elms.refiner.";
 constexpr std::string_view kDecisionLayer = "elms.refiner.decision.blk.";
 
-bool is_metadata(const ParameterTensor& tensor) { return tensor.name.starts_with(kMetadataPrefix); }
-bool is_encoded(const ParameterTensor& tensor) { return tensor.name.starts_with(kDecisionLayer); }
+bool is_metadata(const ParameterTensor& tensor) {
+  return tensor.name.starts_with(kMetadataPrefix);
+}
+bool is_encoded(const ParameterTensor& tensor) {
+  return tensor.name.starts_with(kDecisionLayer);
+}
 
 DType refiner_type(const ParameterTensor& tensor, DType wanted) {
   if (tensor.rows == 1) return DType::kF32;

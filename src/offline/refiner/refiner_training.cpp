@@ -17,7 +17,8 @@ using refiner::RefinerModel;
 
 Status check_refiner_options(const RefinerTrainingOptions& options) {
   const TrainingOptions& run = options.run;
-  if (run.n_steps == 0 && run.minutes == 0.0) return invalid_argument("refiner: neither steps nor minutes given");
+  if (run.n_steps == 0 && run.minutes == 0.0)
+    return invalid_argument("refiner: neither steps nor minutes given");
   if (run.output.empty()) return invalid_argument("refiner: no file to write");
   if (run.init_model.empty() == run.vocabulary.empty())
     return invalid_argument("refiner: give a refiner file to begin with, or a vocabulary, not both");
@@ -25,7 +26,8 @@ Status check_refiner_options(const RefinerTrainingOptions& options) {
       !(options.mask_share > 0.0 && options.mask_share < 0.9))
     return invalid_argument("refiner: dropout ", options.dropout, ", masked share ", options.mask_share,
                             "; expected 0 to 0.9");
-  if (run.batch_rows == 0 || run.length < 8) return invalid_argument("refiner: batches of ", run.batch_rows, " rows of ", run.length);
+  if (run.batch_rows == 0 || run.length < 8)
+    return invalid_argument("refiner: batches of ", run.batch_rows, " rows of ", run.length);
   return train::check_checkpoint_options(run.checkpoint, run.checkpoint_every, run.resume);
 }
 
@@ -35,7 +37,8 @@ Result<RefinerModel> new_refiner(const RefinerTrainingOptions& options) {
       wanted.n_layers == 0 || wanted.n_shared_layers > wanted.n_layers || wanted.max_positions < 8) {
     return invalid_argument("refiner: ", wanted.d_model, " values, ", wanted.n_heads, " heads, ", wanted.d_ff,
                             " hidden units, ", wanted.n_shared_layers, " of ", wanted.n_layers,
-                            " layers shared, ", wanted.max_positions, " positions: no encoder has this shape");
+                            " layers shared, ", wanted.max_positions,
+                            " positions: no encoder has this shape");
   }
   ELMS_ASSIGN_OR_RETURN(detail::GgufFile file, detail::GgufFile::open(options.run.vocabulary));
   ELMS_ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::from_gguf(file));
@@ -98,7 +101,8 @@ Status run_stage(const RefinerTrainingOptions& options, train::Learner& learner,
 Status train_masked_lm(const RefinerTrainingOptions& options, RefinerModel& model,
                        const std::shared_ptr<ThreadPool>& pool, RefinerTrainingReport& report) {
   if (options.run.length > model.layout.shape().max_positions)
-    return invalid_argument("refiner: rows of ", options.run.length, " tokens are longer than the position table");
+    return invalid_argument("refiner: rows of ", options.run.length,
+                            " tokens are longer than the position table");
   ELMS_ASSIGN_OR_RETURN(const auto sources, train::parse_data_sources(options.run.data));
   train::DatasetOptions dataset_options;
   dataset_options.length = options.run.length;

@@ -15,7 +15,8 @@ std::string_view text_in(const detail::FileMapping& mapping) {
 Status read_pairs(const RefinerTrainingOptions& options, const TextLabeller& labeller, std::size_t max_tokens,
                   ScoreData& data) {
   ELMS_ASSIGN_OR_RETURN(const detail::FileMapping sentences, detail::FileMapping::open(options.sentences));
-  ELMS_ASSIGN_OR_RETURN(const detail::FileMapping compressions, detail::FileMapping::open(options.compressions));
+  ELMS_ASSIGN_OR_RETURN(const detail::FileMapping compressions,
+                        detail::FileMapping::open(options.compressions));
   std::string_view from = text_in(sentences), to = text_in(compressions);
   for (; !from.empty() && !to.empty(); ++data.n_pairs) {
     const std::string_view sentence = take_line(from), compression = take_line(to);
@@ -26,7 +27,8 @@ Status read_pairs(const RefinerTrainingOptions& options, const TextLabeller& lab
       continue;
     }
     LabelledText text;
-    for (std::size_t i = 0; i < words.size(); ++i) labeller.add_word(words[i], kept[i] ? 1.0f : 0.0f, 1.0f, text);
+    for (std::size_t i = 0; i < words.size(); ++i)
+      labeller.add_word(words[i], kept[i] ? 1.0f : 0.0f, 1.0f, text);
     if (text.tokens.empty() || text.tokens.size() > max_tokens) continue;
     if (data.n_pairs >= options.test_from) {
       data.test.push_back(std::move(text));

@@ -34,8 +34,8 @@ class TextLabeller {
 /// Words as whitespace separates them.
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view text);
 
-/// Which words of a sentence its compression keeps, by the longest common subsequence of their letters (case and
-/// punctuation apart), with runs preferred among equally long ones. Empty where the compression is no
+/// Which words of a sentence its compression keeps, by the longest common subsequence of their letters (case
+/// and punctuation apart), with runs preferred among equally long ones. Empty where the compression is no
 /// subsequence.
 [[nodiscard]] std::vector<bool> kept_words(std::span<const std::string_view> sentence,
                                            std::span<const std::string_view> compression);
@@ -48,12 +48,13 @@ struct ScoreData {
   std::size_t n_pairs = 0, n_not_deletions = 0;
 };
 /// kNotFound, kMalformedFile, kInvalidArgument.
-[[nodiscard]] Result<ScoreData> read_score_data(const RefinerTrainingOptions& options, const RefinerModel& model);
+[[nodiscard]] Result<ScoreData> read_score_data(const RefinerTrainingOptions& options,
+                                                const RefinerModel& model);
 
 /// Prompts of `elms tasks` and meetings of QMSum as labelled texts of at most max_tokens.
-Status read_task_prompts(const std::string& path, const RefinerTrainingOptions& options, const TextLabeller& labeller,
-                         std::size_t max_tokens, ScoreData& data);
-Status read_meetings(const std::string& path, const RefinerTrainingOptions& options, const TextLabeller& labeller,
-                     std::size_t max_tokens, ScoreData& data);
+Status read_task_prompts(const std::string& path, const RefinerTrainingOptions& options,
+                         const TextLabeller& labeller, std::size_t max_tokens, ScoreData& data);
+Status read_meetings(const std::string& path, const RefinerTrainingOptions& options,
+                     const TextLabeller& labeller, std::size_t max_tokens, ScoreData& data);
 
 }  // namespace elms::inline v0::offline::refiner

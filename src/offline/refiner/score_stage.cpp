@@ -143,7 +143,8 @@ class ScoreLearner final : public EncoderLearner {
       for (; more > 0; --more) {
         text = &pick(data_.sentences);
         const std::size_t length = batch_.sequence.size() + text->tokens.size() + 1;
-        if (length > model_.layout.shape().max_positions || batch_.packed.n_tokens() + length > step_tokens()) break;
+        if (length > model_.layout.shape().max_positions || batch_.packed.n_tokens() + length > step_tokens())
+          break;
         batch_.add(*text);
       }
       batch_.end(separator_);
@@ -168,7 +169,8 @@ class ScoreLearner final : public EncoderLearner {
     const std::size_t n = batch_.packed.n_tokens();
     forward(batch_.packed, Branch::kScore, dropout);
     train::linear_forward<float>(*pool_, n, layout.shape().d_model, 1, encoder_->states().data(),
-                                 params() + layout.score_weight, params() + layout.score_bias, logits_.data());
+                                 params() + layout.score_weight, params() + layout.score_bias,
+                                 logits_.data());
     const float total = std::accumulate(batch_.weights.begin(), batch_.weights.end(), 0.0f);
     if (total <= 0.0f) {
       std::fill_n(logits_.data(), n, 0.0f);
@@ -215,8 +217,9 @@ std::vector<float> word_scores(const LabelledText& text, std::span<const float> 
 
 }  // namespace
 
-Result<std::unique_ptr<train::Learner>> score_learner(const RefinerTrainingOptions& options, RefinerModel& model,
-                                                      const ScoreData& data, std::shared_ptr<ThreadPool> pool) {
+Result<std::unique_ptr<train::Learner>> score_learner(const RefinerTrainingOptions& options,
+                                                      RefinerModel& model, const ScoreData& data,
+                                                      std::shared_ptr<ThreadPool> pool) {
   auto learner = std::make_unique<ScoreLearner>(options, model, data, std::move(pool));
   ELMS_RETURN_IF_ERROR(learner->prepare_all());
   return std::unique_ptr<train::Learner>(std::move(learner));
@@ -249,7 +252,8 @@ Result<std::vector<KeepQuality>> measure_keeping(const RefinerModel& model, cons
     const std::vector<float> words = word_scores(text, std::span(scores).subspan(1, text.tokens.size()));
     std::vector<std::size_t> order(words.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return words[a] > words[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return words[a] > words[b]; });
     const auto n_kept = static_cast<std::size_t>(
         std::lround(n_wanted / std::max(1.0, n_words) * static_cast<double>(words.size())));
     for (std::size_t rank = 0; rank < order.size(); ++rank) {

@@ -1,8 +1,7 @@
 // Labels of the decision head: which strategies of the elastic model answer a prompt right.
-#include <nlohmann/json.hpp>
-
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "elms/detail/error.hpp"
 #include "elms/elastic_model.hpp"
@@ -41,8 +40,8 @@ struct Labeller {
       const std::size_t budget = all - compressible + static_cast<std::size_t>(kept) + 2;
       TaskItem shorter = item;
       if (options.keep_ratios[k] < 1.0) {
-        const auto refined =
-            refine_by_scores(prompt, analysis.scores, *tokenizer, RefineBudget::tokens(static_cast<std::int64_t>(budget)));
+        const auto refined = refine_by_scores(prompt, analysis.scores, *tokenizer,
+                                              RefineBudget::tokens(static_cast<std::int64_t>(budget)));
         if (!refined.has_value()) continue;
         shorter.prompt = refined->text;
       }
@@ -81,8 +80,10 @@ Result<std::size_t> label_strategies(const StrategyLabelOptions& options) {
   ProgressMeter meter(options.progress, "label");
   for (std::size_t i = 0; i < items.size(); ++i) {
     ELMS_ASSIGN_OR_RETURN(const auto right, labeller.label(items[i]));
-    const Json line = {
-        {"prompt", items[i].prompt}, {"widths", widths}, {"keep_ratios", options.keep_ratios}, {"right", right}};
+    const Json line = {{"prompt", items[i].prompt},
+                       {"widths", widths},
+                       {"keep_ratios", options.keep_ratios},
+                       {"right", right}};
     const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() || std::fflush(file.get()) != 0)
       return detail::error(StatusCode::kIoError, options.output, ": cannot be written");

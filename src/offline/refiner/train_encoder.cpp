@@ -23,8 +23,12 @@ void add_values(ThreadPool& pool, std::size_t n, const T* from, T* to) {
 std::uint64_t dropout_seed(const Dropout& dropout, std::size_t place) {
   return mixed(dropout.seed + (place + 1) * 0x9e3779b97f4a7c15u);
 }
-constexpr std::size_t attention_place(std::size_t layer) { return 1 + 2 * layer; }
-constexpr std::size_t ffn_place(std::size_t layer) { return 2 + 2 * layer; }
+constexpr std::size_t attention_place(std::size_t layer) {
+  return 1 + 2 * layer;
+}
+constexpr std::size_t ffn_place(std::size_t layer) {
+  return 2 + 2 * layer;
+}
 
 }  // namespace
 
@@ -55,8 +59,8 @@ Result<TrainEncoder<T>> TrainEncoder<T>::create(const EncoderShape& shape, std::
     for (auto* buffer : {&a.attn_mean, &a.attn_scale, &a.out_mean, &a.out_scale})
       ELMS_RETURN_IF_ERROR(take(*buffer, max_tokens));
   }
-  for (auto* buffer : {&encoder.embedded_, &encoder.gradient_, &encoder.d_middle_, &encoder.d_q_, &encoder.d_k_,
-                       &encoder.d_v_})
+  for (auto* buffer : {&encoder.embedded_, &encoder.gradient_, &encoder.d_middle_, &encoder.d_q_,
+                       &encoder.d_k_, &encoder.d_v_})
     ELMS_RETURN_IF_ERROR(take(*buffer, wide));
   for (auto* buffer : {&encoder.embedded_mean_, &encoder.embedded_scale_})
     ELMS_RETURN_IF_ERROR(take(*buffer, max_tokens));
@@ -89,7 +93,8 @@ void TrainEncoder<T>::forward(ThreadPool& pool, const EncoderLayout& layout, con
                                embedded_.data(), params + layout.norm, params + layout.norm_bias,
                                inputs_[0].data(), embedded_mean_.data(), embedded_scale_.data());
   train::dropout<T>(pool, n_tokens_ * d_model_, dropout.rate, dropout_seed(dropout, 0), inputs_[0].data());
-  for (std::size_t i = 0; i < path.size(); ++i) layer_forward(pool, layout, params, batch, path[i], i, dropout);
+  for (std::size_t i = 0; i < path.size(); ++i)
+    layer_forward(pool, layout, params, batch, path[i], i, dropout);
 }
 
 template <typename T>
@@ -113,7 +118,8 @@ void TrainEncoder<T>::layer_forward(ThreadPool& pool, const EncoderLayout& layou
   train::layer_norm_forward<T>(pool, n, d, epsilon, a.attn_sum.data(), params + at.attn_norm,
                                params + at.attn_norm_bias, a.middle.data(), a.attn_mean.data(),
                                a.attn_scale.data());
-  train::linear_forward<T>(pool, n, d, ff, a.middle.data(), params + at.up, params + at.up_bias, a.raw.data());
+  train::linear_forward<T>(pool, n, d, ff, a.middle.data(), params + at.up, params + at.up_bias,
+                           a.raw.data());
   train::gelu_forward<T>(pool, n * ff, a.raw.data(), a.activated.data());
   train::linear_forward<T>(pool, n, ff, d, a.activated.data(), params + at.down, params + at.down_bias,
                            a.out_sum.data());
@@ -136,9 +142,9 @@ void TrainEncoder<T>::backward(ThreadPool& pool, const EncoderLayout& layout, co
   train::layer_norm_backward<T>(pool, n_tokens_, d_model_, embedded_.data(), params + layout.norm,
                                 embedded_mean_.data(), embedded_scale_.data(), gradient_.data(),
                                 gradient_.data(), gradients + layout.norm, gradients + layout.norm_bias);
-  train::input_embedding_backward<T>(pool, batch.tokens, batch.positions, d_model_, gradient_.data(),
-                                     gradients + layout.token_embedding, gradients + layout.position_embedding,
-                                     gradients + layout.type_embedding);
+  train::input_embedding_backward<T>(
+      pool, batch.tokens, batch.positions, d_model_, gradient_.data(), gradients + layout.token_embedding,
+      gradients + layout.position_embedding, gradients + layout.type_embedding);
 }
 
 template <typename T>

@@ -37,8 +37,8 @@ struct Dropout {
   std::uint64_t seed = 0;
 };
 
-/// Activations of one encoder. T is float in training and double where gradients are checked. Used by one thread
-/// at a time; nothing allocates after create.
+/// Activations of one encoder. T is float in training and double where gradients are checked. Used by one
+/// thread at a time; nothing allocates after create.
 template <typename T>
 class TrainEncoder {
  public:
@@ -62,17 +62,17 @@ class TrainEncoder {
  private:
   /// What backward needs of a layer; rows are tokens.
   struct Activations {
-    detail::Buffer<T> q, k, v, attended, attn_sum, middle;  ///< [max_tokens, d_model]
-    detail::Buffer<T> raw, activated;                       ///< [max_tokens, d_ff]
-    detail::Buffer<T> out_sum;                              ///< [max_tokens, d_model]
+    detail::Buffer<T> q, k, v, attended, attn_sum, middle;         ///< [max_tokens, d_model]
+    detail::Buffer<T> raw, activated;                              ///< [max_tokens, d_ff]
+    detail::Buffer<T> out_sum;                                     ///< [max_tokens, d_model]
     detail::Buffer<T> attn_mean, attn_scale, out_mean, out_scale;  ///< [max_tokens]
   };
 
   void layer_forward(ThreadPool& pool, const EncoderLayout& layout, const T* params, const PackedBatch& batch,
                      const EncoderLayerOffsets& at, std::size_t i, const Dropout& dropout) noexcept;
-  void layer_backward(ThreadPool& pool, const EncoderLayout& layout, const T* params, const PackedBatch& batch,
-                      const EncoderLayerOffsets& at, std::size_t i, const Dropout& dropout,
-                      T* gradients) noexcept;
+  void layer_backward(ThreadPool& pool, const EncoderLayout& layout, const T* params,
+                      const PackedBatch& batch, const EncoderLayerOffsets& at, std::size_t i,
+                      const Dropout& dropout, T* gradients) noexcept;
 
   std::size_t n_tokens_ = 0, n_layers_ = 0, d_model_ = 0;  ///< of the batch at hand
   detail::Buffer<T> embedded_, embedded_mean_, embedded_scale_;

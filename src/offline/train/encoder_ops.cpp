@@ -163,18 +163,18 @@ double binary_cross_entropy(std::size_t n, const T* targets, const T* weights, c
   return sum;
 }
 
-#define ELMS_TRAIN_ENCODER_OPS(T)                                                                            \
-  template void input_embedding_forward(ThreadPool&, std::span<const TokenId>, std::span<const TokenId>,     \
-                                        std::size_t, const T*, const T*, const T*, T*);                      \
-  template void input_embedding_backward(ThreadPool&, std::span<const TokenId>, std::span<const TokenId>,    \
-                                         std::size_t, const T*, T*, T*, T*);                                 \
-  template void layer_norm_forward(ThreadPool&, std::size_t, std::size_t, T, const T*, const T*, const T*,   \
-                                   T*, T*, T*);                                                              \
-  template void layer_norm_backward(ThreadPool&, std::size_t, std::size_t, const T*, const T*, const T*,     \
-                                    const T*, const T*, T*, T*, T*);                                         \
-  template void gelu_forward(ThreadPool&, std::size_t, const T*, T*);                                        \
-  template void gelu_backward(ThreadPool&, std::size_t, const T*, const T*, T*);                             \
-  template void dropout(ThreadPool&, std::size_t, double, std::uint64_t, T*);                                \
+#define ELMS_TRAIN_ENCODER_OPS(T)                                                                          \
+  template void input_embedding_forward(ThreadPool&, std::span<const TokenId>, std::span<const TokenId>,   \
+                                        std::size_t, const T*, const T*, const T*, T*);                    \
+  template void input_embedding_backward(ThreadPool&, std::span<const TokenId>, std::span<const TokenId>,  \
+                                         std::size_t, const T*, T*, T*, T*);                               \
+  template void layer_norm_forward(ThreadPool&, std::size_t, std::size_t, T, const T*, const T*, const T*, \
+                                   T*, T*, T*);                                                            \
+  template void layer_norm_backward(ThreadPool&, std::size_t, std::size_t, const T*, const T*, const T*,   \
+                                    const T*, const T*, T*, T*, T*);                                       \
+  template void gelu_forward(ThreadPool&, std::size_t, const T*, T*);                                      \
+  template void gelu_backward(ThreadPool&, std::size_t, const T*, const T*, T*);                           \
+  template void dropout(ThreadPool&, std::size_t, double, std::uint64_t, T*);                              \
   template double binary_cross_entropy(std::size_t, const T*, const T*, const T*, T*);
 ELMS_TRAIN_ENCODER_OPS(float)
 ELMS_TRAIN_ENCODER_OPS(double)

@@ -1,6 +1,6 @@
-// What an encoder of the BERT family has and a decoder has not, as forward/backward pairs; the rules are those
-// of ops.hpp. Sequences of different lengths lie one after the other without padding: no row is computed that
-// no text has, and nothing can attend to padding.
+// What an encoder of the BERT family has and a decoder has not, as forward/backward pairs; the rules are
+// those of ops.hpp. Sequences of different lengths lie one after the other without padding: no row is
+// computed that no text has, and nothing can attend to padding.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,8 @@ void input_embedding_backward(ThreadPool& pool, std::span<const TokenId> tokens,
                               std::span<const TokenId> positions, std::size_t d, const T* dy,
                               T* d_token_table, T* d_position_table, T* d_type_row);
 
-/// y [n, d] = (x - mean) * inv_deviation * weight + bias of every row; mean and inv_deviation [n] are kept for
-/// backward.
+/// y [n, d] = (x - mean) * inv_deviation * weight + bias of every row; mean and inv_deviation [n] are kept
+/// for backward.
 template <typename T>
 void layer_norm_forward(ThreadPool& pool, std::size_t n, std::size_t d, T epsilon, const T* x,
                         const T* weight, const T* bias, T* y, T* mean, T* inv_deviation);
@@ -63,13 +63,15 @@ template <typename T>
 void packed_attention_backward(ThreadPool& pool, const PackedAttentionShape& shape, const T* q, const T* k,
                                const T* v, const T* dy, T* dq, T* dk, T* dv, T* scratch);
 
-/// Multiplies x [n] by 0 with probability `rate` (in 16ths of a thousandth: a draw has 16 bits), else by 1 / (1
+/// Multiplies x [n] by 0 with probability `rate` (in 16ths of a thousandth: a draw has 16 bits), else by 1 /
+/// (1
 /// - rate). Which ones follows from seed and place alone, so that the same call on the gradient is backward.
 template <typename T>
 void dropout(ThreadPool& pool, std::size_t n, double rate, std::uint64_t seed, T* x);
 
 /// sum(weights[i] * -(target log p + (1 - target) log(1 - p))), p = sigmoid(logits), for targets in [0, 1]; n
-/// elements with a weight of 0 are masked. d_logits [n] receives the gradient: null for none, or logits itself.
+/// elements with a weight of 0 are masked. d_logits [n] receives the gradient: null for none, or logits
+/// itself.
 template <typename T>
 double binary_cross_entropy(std::size_t n, const T* targets, const T* weights, const T* logits, T* d_logits);
 

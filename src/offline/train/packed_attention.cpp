@@ -32,10 +32,11 @@ struct Head {
   std::size_t at, length;
 };
 
-/// Calls begin_head(head), then block(head, first query, queries, scratch of 2 * kBlockRows * length) for every
-/// block of its queries.
+/// Calls begin_head(head), then block(head, first query, queries, scratch of 2 * kBlockRows * length) for
+/// every block of its queries.
 template <typename T, typename Begin, typename Fn>
-void for_head_blocks(ThreadPool& pool, const PackedAttentionShape& s, T* scratch, Begin&& begin_head, Fn&& block) {
+void for_head_blocks(ThreadPool& pool, const PackedAttentionShape& s, T* scratch, Begin&& begin_head,
+                     Fn&& block) {
   constexpr std::size_t kRows = PackedAttentionShape::kBlockRows;
   pool.parallel_for(s.sequences.size() * s.n_heads, [&](std::size_t task) {
     const SequenceSpan sequence = s.sequences[task / s.n_heads];
@@ -80,8 +81,8 @@ void packed_attention_backward(ThreadPool& pool, const PackedAttentionShape& s, 
     const std::size_t at = head.at + first * d, length = head.length;
     T* const dp = p + PackedAttentionShape::kBlockRows * length;
     const MatrixView<const T> queries{q + at, n, s.head_dim, d}, keys{k + head.at, length, s.head_dim, d},
-        values{v + head.at, length, s.head_dim, d}, dout{dy + at, n, s.head_dim, d}, p_in{p, n, length, length},
-        ds_in{dp, n, length, length};
+        values{v + head.at, length, s.head_dim, d}, dout{dy + at, n, s.head_dim, d},
+        p_in{p, n, length, length}, ds_in{dp, n, length, length};
     full_probabilities<T>(queries, keys, {p, n, length, length});
     gemm_serial<T>(GemmForm::kTN, p_in, dout, {dv + head.at, length, s.head_dim, d}, true);
     gemm_serial<T>(GemmForm::kNT, dout, values, {dp, n, length, length}, false);
@@ -97,10 +98,10 @@ void packed_attention_backward(ThreadPool& pool, const PackedAttentionShape& s, 
   });
 }
 
-#define ELMS_TRAIN_PACKED_ATTENTION(T)                                                                      \
-  template void packed_attention_forward(ThreadPool&, const PackedAttentionShape&, const T*, const T*,      \
-                                         const T*, T*, T*);                                                 \
-  template void packed_attention_backward(ThreadPool&, const PackedAttentionShape&, const T*, const T*,     \
+#define ELMS_TRAIN_PACKED_ATTENTION(T)                                                                  \
+  template void packed_attention_forward(ThreadPool&, const PackedAttentionShape&, const T*, const T*,  \
+                                         const T*, T*, T*);                                             \
+  template void packed_attention_backward(ThreadPool&, const PackedAttentionShape&, const T*, const T*, \
                                           const T*, const T*, T*, T*, T*, T*);
 ELMS_TRAIN_PACKED_ATTENTION(float)
 ELMS_TRAIN_PACKED_ATTENTION(double)
