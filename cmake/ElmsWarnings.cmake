@@ -7,7 +7,9 @@ function(elms_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter)
   if(CMAKE_UNITY_BUILD)
     # Files that become one unit see each other's unnamed namespaces; the dev build warns of what is meant.
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+    # GCC 12 warns of strings that overlap where they do not (its bug 105651).
+    target_compile_options(${target} PRIVATE
+      $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage;-Wno-restrict>)
   else()
     target_compile_options(${target} PRIVATE -Wshadow)
   endif()

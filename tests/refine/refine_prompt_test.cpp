@@ -60,7 +60,7 @@ TEST_CASE("PromptRefiner refines and decides the same from several threads", "[r
   CHECK(alone->segments[2] == prompt[2].text);
   const auto grid = refiner->decide(prompt, {.ttft = 0.5, .tpot = 0.25});
   REQUIRE_OK(grid);
-  CHECK(grid->widths == std::vector<double>{0.25, 0.5, 1.0});
+  CHECK(grid->widths == std::vector<float>{0.25f, 0.5f, 1.0f});
   REQUIRE(grid->quality.size() == 6);
   const auto both = refiner->analyse(prompt, options, {.ttft = 0.5, .tpot = 0.25});
   REQUIRE_OK(both);
@@ -113,7 +113,7 @@ TEST_CASE("PromptRefiner names what cannot be", "[refine]") {
   CHECK(code_of(scores_only->decide(long_prompt()).error()) == elms::StatusCode::kUnsupported);
   const auto analysis = scores_only->analyse(long_prompt());
   REQUIRE_OK(analysis);
-  CHECK(analysis->strategies.empty());
+  CHECK(analysis->strategies.quality.empty());
   const auto decides_only =
       open_refiner(elms_test::RefinerFileWriter::write("decides.gguf", {.score_head = false}));
   CHECK(code_of(decides_only->refine(long_prompt(), mini_tokenizer(), RefineBudget::keep(0.5)).error()) ==

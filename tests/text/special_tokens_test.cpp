@@ -3,17 +3,17 @@
 #include "vocab_files.hpp"
 
 using elms::detail::AddedTokenSet;
-using elms::detail::Section;
+using elms::detail::TextSection;
 using elms_test::Ids;
 using elms_test::TokenizerPtr;
 
 namespace {
 
 std::vector<std::pair<std::string, int>> cut(const AddedTokenSet& set, std::string_view text) {
-  std::vector<Section> sections;
+  std::vector<TextSection> sections;
   set.split(text, sections);
   std::vector<std::pair<std::string, int>> out;
-  for (const Section& section : sections) out.emplace_back(std::string(section.text), section.id);
+  for (const TextSection& section : sections) out.emplace_back(std::string(section.text), section.id);
   return out;
 }
 
