@@ -9,7 +9,7 @@ function(elms_compile_options target)
     # Files that become one unit see each other's unnamed namespaces; the dev build warns of what is meant.
     # GCC 12 warns of strings that overlap where they do not (its bug 105651).
     target_compile_options(${target} PRIVATE
-      $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage;-Wno-restrict>)
+      "$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage;-Wno-restrict>")
   else()
     target_compile_options(${target} PRIVATE -Wshadow)
   endif()
