@@ -8,7 +8,7 @@ namespace elms::inline v0::detail {
 
 namespace {
 
-Status os_error(const std::string& path, const char* what) {
+Status windows_error(const std::string& path, const char* what) {
   const DWORD code = ::GetLastError();
   const StatusCode kind = code == ERROR_FILE_NOT_FOUND || code == ERROR_PATH_NOT_FOUND ? StatusCode::kNotFound
                                                                                        : StatusCode::kIoError;
@@ -17,13 +17,13 @@ Status os_error(const std::string& path, const char* what) {
 
 Result<const void*> map_whole_file(const std::string& path, HANDLE file, std::size_t& size) {
   LARGE_INTEGER length;
-  if (!::GetFileSizeEx(file, &length)) return os_error(path, "cannot get the size");
+  if (!::GetFileSizeEx(file, &length)) return windows_error(path, "cannot get the size");
   size = static_cast<std::size_t>(length.QuadPart);
   if (size == 0) return static_cast<const void*>(nullptr);
   HANDLE section = ::CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
-  if (section == nullptr) return os_error(path, "cannot map");
+  if (section == nullptr) return windows_error(path, "cannot map");
   const void* view = ::MapViewOfFile(section, FILE_MAP_READ, 0, 0, 0);
-  Status status = view == nullptr ? os_error(path, "cannot map") : Status();
+  Status status = view == nullptr ? windows_error(path, "cannot map") : Status();
   ::CloseHandle(section);
   if (!status.ok()) return status;
   return view;
@@ -34,7 +34,7 @@ Result<const void*> map_whole_file(const std::string& path, HANDLE file, std::si
 Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
   HANDLE file = ::CreateFileW(to_wide(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
                               FILE_ATTRIBUTE_NORMAL, nullptr);
-  if (file == INVALID_HANDLE_VALUE) return os_error(path, "cannot open");
+  if (file == INVALID_HANDLE_VALUE) return windows_error(path, "cannot open");
   FileMapping mapping;
   mapping.path_ = path;
   Result<const void*> view = map_whole_file(path, file, mapping.size_);

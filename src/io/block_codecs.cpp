@@ -9,8 +9,8 @@ namespace elms::inline v0::detail {
 
 namespace {
 
-constexpr int kBlock = 32;
-constexpr int kHalfBlock = kBlock / 2;
+constexpr int kBlockValues = 32;
+constexpr int kHalfBlock = kBlockValues / 2;
 
 /// The integer part; 0 for what is far out of range. Only a block whose scale is subnormal or infinite gets
 /// there, and ggml built for x86 then stores a 0 too.
@@ -43,7 +43,7 @@ void unpack_5_bit(const std::uint8_t* high_bits, const std::uint8_t* nibbles, in
 
 void decode_block_q8_0(const std::uint8_t* block, float* out) noexcept {
   const float d = load_f16(block);
-  for (int j = 0; j < kBlock; ++j) out[j] = static_cast<float>(static_cast<std::int8_t>(block[2 + j])) * d;
+  for (int j = 0; j < kBlockValues; ++j) out[j] = static_cast<float>(static_cast<std::int8_t>(block[2 + j])) * d;
 }
 
 void decode_block_q4_0(const std::uint8_t* block, float* out) noexcept {
@@ -65,29 +65,29 @@ void decode_block_q4_1(const std::uint8_t* block, float* out) noexcept {
 
 void decode_block_q5_0(const std::uint8_t* block, float* out) noexcept {
   const float d = load_f16(block);
-  int q[kBlock];
+  int q[kBlockValues];
   unpack_5_bit(block + 2, block + 6, q);
-  for (int j = 0; j < kBlock; ++j) out[j] = static_cast<float>(q[j] - 16) * d;
+  for (int j = 0; j < kBlockValues; ++j) out[j] = static_cast<float>(q[j] - 16) * d;
 }
 
 void decode_block_q5_1(const std::uint8_t* block, float* out) noexcept {
   const float d = load_f16(block);
   const float minimum = load_f16(block + 2);
-  int q[kBlock];
+  int q[kBlockValues];
   unpack_5_bit(block + 4, block + 8, q);
-  for (int j = 0; j < kBlock; ++j) out[j] = static_cast<float>(q[j]) * d + minimum;
+  for (int j = 0; j < kBlockValues; ++j) out[j] = static_cast<float>(q[j]) * d + minimum;
 }
 
 void encode_block_q8_0(std::uint8_t* block, const float* x) noexcept {
   float largest = 0.0f;
-  for (int j = 0; j < kBlock; ++j) {
+  for (int j = 0; j < kBlockValues; ++j) {
     const float magnitude = std::fabs(x[j]);
     largest = largest > magnitude ? largest : magnitude;
   }
   const float d = largest / 127.0f;
   const float inverse = inverse_or_zero(d);
   store_f16(block, d);
-  for (int j = 0; j < kBlock; ++j) {
+  for (int j = 0; j < kBlockValues; ++j) {
     block[2 + j] = static_cast<std::uint8_t>(round_to_nearest(x[j] * inverse));
   }
 }
@@ -96,7 +96,7 @@ void encode_block_q4_0(std::uint8_t* block, const float* x) noexcept {
   float largest = 0.0f;
   float signed_largest =
       0.0f;  // maps to -8, the end of the range that reaches further; the first one of a tie
-  for (int j = 0; j < kBlock; ++j) {
+  for (int j = 0; j < kBlockValues; ++j) {
     const float magnitude = std::fabs(x[j]);
     if (largest < magnitude) {
       largest = magnitude;
