@@ -80,7 +80,7 @@ run_ctest() {
 test_native() { build release && run_ctest release; }
 
 test_qemu() {
-  "$root/cmake/arm64_sysroot.sh" && build aarch64-qemu || return 1
+  "$root/cmake/arm64_sysroot.sh" && build aarch64-qemu elms_arm_tests || return 1
   local tier cpu isa rooms
   for tier in "${arm_tiers[@]}"; do
     IFS=: read -r cpu isa rooms <<<"$tier"
