@@ -10,7 +10,7 @@ using Type = Value::Type;
 using Kind = Node::Kind;
 
 // A template is data of a file: it must end, and fit into memory.
-constexpr std::size_t kMaxSteps = 20'000'000;
+constexpr std::size_t kMaxSteps = 1'000'000;
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 28;
 constexpr std::int64_t kMaxRange = 1'000'000;
 constexpr int kMaxCalls = 50;
