@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Makes encoder_train_vectors.gguf: what PyTorch computes, for tests/train/encoder_ops_test.cpp.
+"""Makes encoder_train_vectors.gguf: what PyTorch computes, for tests/train/encoder_test.cpp.
 
     make_encoder_train_vectors.py OUT.gguf        (needs python3-torch)
 
 As make_train_vectors.py: inputs are f32, PyTorch computes in float64, results are rounded to f32.
 """
 import math
-import struct
 import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from vectors_gguf import write_gguf
 
 torch.manual_seed(21)
 tensors = {}
@@ -59,14 +60,4 @@ weights[::3] = 0
 record("binary", {"logits": logits, "labels": labels, "weights": weights},
        F.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum"))
 
-text = lambda s: struct.pack("<Q", len(s)) + s.encode()
-header, data = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 1), b""
-header += text("general.architecture") + struct.pack("<I", 8) + text("test-vectors")
-for name, array in tensors.items():
-    dims = [array.size // array.shape[0], array.shape[0]] if array.ndim > 1 else [array.size]
-    header += text(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
-    header += struct.pack("<IQ", 0, len(data))
-    data += array.tobytes()
-    data += bytes(-len(data) % 32)
-with open(sys.argv[1], "wb") as out:
-    out.write(header + bytes(-len(header) % 32) + data)
+write_gguf(sys.argv[1], tensors)

@@ -9,12 +9,13 @@ Inputs are f32 numbers, PyTorch computes in float64, results are rounded to f32.
 Token ids are stored as f32 too.
 """
 import math
-import struct
 import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from vectors_gguf import write_gguf
 
 torch.manual_seed(20)
 tensors = {}
@@ -152,20 +153,6 @@ def record_curve(steps=10, warmup=3, peak=1e-2, min_share=0.1, clip=0.5, decay=0
     print("losses:", " ".join(f"{loss:.5f}" for loss in losses))
 
 
-def write_gguf(path):
-    text = lambda s: struct.pack("<Q", len(s)) + s.encode()
-    header, data = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 1), b""
-    header += text("general.architecture") + struct.pack("<I", 8) + text("test-vectors")
-    for name, array in tensors.items():
-        dims = [array.size // array.shape[0], array.shape[0]] if array.ndim > 1 else [array.size]
-        header += text(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
-        header += struct.pack("<IQ", 0, len(data))
-        data += array.tobytes()
-        data += bytes(-len(data) % 32)
-    with open(path, "wb") as out:
-        out.write(header + bytes(-len(header) % 32) + data)
-
-
 record_ops()
 record_curve()
-write_gguf(sys.argv[1])
+write_gguf(sys.argv[1], tensors)

@@ -1,7 +1,7 @@
 // Alignment of sentences with their compressions, scores of methods, prompts of tasks as segments.
 #include "elms/offline/refiner_eval.hpp"
 
-#include "offline/word_alignment.hpp"
+#include "offline/refiner/word_alignment.hpp"
 #include "support.hpp"
 
 using elms::Segment;
@@ -14,7 +14,9 @@ std::string kept_text(const std::string& sentence, const std::string& compressio
   elms::RefineOptions options;
   options.numbers = elms::Guard::kOff;
   const auto words = elms::prompt_words(std::vector<Segment>{Segment::compress(sentence)}, options);
-  const auto kept = offline::kept_words(sentence, words, compression);
+  std::vector<elms::ByteSpan> spans;
+  for (const elms::PromptWord& word : words) spans.push_back(word.span);
+  const auto kept = offline::kept_words(sentence, spans, compression);
   if (kept.empty()) return "-";
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -40,7 +42,9 @@ TEST_CASE("kept_words aligns a compression with its sentence", "[offline][refine
   CHECK(kept_text("an ex-offender of 5,000 left", "ex-offender left") == "ex-offender left");
   // Of several ways the one with the most neighbours.
   CHECK(kept_text("the man saw the dog of the man", "the dog") == "the dog");
+  CHECK(kept_text("the end of the long war", "the long war") == "the long war");
   CHECK(kept_text("a b a c", "a c") == "a c");
+  CHECK(kept_text("a b c", "...") == "-");
   CHECK(kept_text("one two", "two one") == "-");
   CHECK(kept_text("one two", "three") == "-");
   CHECK(kept_text("one two", "") == "-");

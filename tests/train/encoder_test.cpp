@@ -9,11 +9,11 @@
 
 #include "elms/detail/gguf.hpp"
 #include "offline/refiner/refiner_file.hpp"
-#include "offline/refiner/score_data.hpp"
 #include "offline/refiner/train_encoder.hpp"
 #include "offline/train/encoder_ops.hpp"
 #include "offline/train/ops.hpp"
 #include "offline/vocab/wordpiece.hpp"
+#include "stored_tensors.hpp"
 #include "support.hpp"
 #include "test_model.hpp"
 
@@ -23,31 +23,9 @@ namespace refiner = elms::offline::refiner;
 
 namespace {
 
-template <typename T>
-std::vector<T> stored_encoder_values(const std::string& name) {
-  static const auto file =
-      elms::detail::GgufFile::open(std::string(ELMS_TEST_DATA_DIR) + "/encoder_train_vectors.gguf");
-  REQUIRE_OK(file);
-  const elms::detail::GgufTensor* tensor = file->find_tensor(name);
-  INFO(name);
-  REQUIRE(tensor != nullptr);
-  std::vector<float> values(tensor->cols() * tensor->rows());
-  elms::detail::decode_row(elms::DType::kF32, tensor->data.data(), values.size(), values.data());
-  return {values.begin(), values.end()};
-}
-
-template <typename T>
-void check_encoder_values(const std::vector<T>& values, const std::string& name) {
-  const std::vector<double> expected = stored_encoder_values<double>(name);
-  REQUIRE(values.size() == expected.size());
-  double worst = 0.0, largest = 0.0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(values[i]) - expected[i]));
-    largest = std::max(largest, std::abs(expected[i]));
-  }
-  INFO(name << ": " << worst << " of " << largest);
-  REQUIRE(largest > 0.0);
-  CHECK(worst <= 1e-5 * largest);
+const StoredTensors& encoder_vectors() {
+  static const StoredTensors tensors("encoder_train_vectors.gguf");
+  return tensors;
 }
 
 refiner::EncoderShape tiny_encoder_shape() {
@@ -82,7 +60,7 @@ std::vector<T> random_parameters(std::size_t n, std::uint32_t salt) {
 TEMPLATE_TEST_CASE("train: the encoder's operations are PyTorch's", "[train]", float, double) {
   using T = TestType;
   using Values = std::vector<T>;
-  const auto stored = [](const std::string& name) { return stored_encoder_values<T>(name); };
+  const auto stored = [](const std::string& name) { return encoder_vectors().values<T>(name); };
   const auto pool = make_pool(2);
   {
     const Values x = stored("layer_norm.x"), w = stored("layer_norm.weight"), b = stored("layer_norm.bias");
@@ -91,18 +69,18 @@ TEMPLATE_TEST_CASE("train: the encoder's operations are PyTorch's", "[train]", f
                                  scale.data());
     train::layer_norm_backward<T>(*pool, 5, 24, x.data(), w.data(), mean.data(), scale.data(), dx.data(),
                                   dx.data(), dw.data(), db.data());
-    check_encoder_values(y, "layer_norm.y");
-    check_encoder_values(dx, "layer_norm.d_x");
-    check_encoder_values(dw, "layer_norm.d_weight");
-    check_encoder_values(db, "layer_norm.d_bias");
+    encoder_vectors().check(y, "layer_norm.y");
+    encoder_vectors().check(dx, "layer_norm.d_x");
+    encoder_vectors().check(dw, "layer_norm.d_weight");
+    encoder_vectors().check(db, "layer_norm.d_bias");
   }
   {
     const Values x = stored("gelu.x");
     Values y(x.size()), dx = stored("gelu.dy");
     train::gelu_forward<T>(*pool, x.size(), x.data(), y.data());
     train::gelu_backward<T>(*pool, x.size(), x.data(), dx.data(), dx.data());
-    check_encoder_values(y, "gelu.y");
-    check_encoder_values(dx, "gelu.d_x");
+    encoder_vectors().check(y, "gelu.y");
+    encoder_vectors().check(dx, "gelu.d_x");
   }
   {
     const Values q = stored("packed_attention.q"), k = stored("packed_attention.k"),
@@ -113,17 +91,17 @@ TEMPLATE_TEST_CASE("train: the encoder's operations are PyTorch's", "[train]", f
     train::packed_attention_forward<T>(*pool, shape, q.data(), k.data(), v.data(), y.data(), scratch.data());
     train::packed_attention_backward<T>(*pool, shape, q.data(), k.data(), v.data(), dy.data(), dq.data(),
                                         dk.data(), dv.data(), scratch.data());
-    check_encoder_values(y, "packed_attention.y");
-    check_encoder_values(dq, "packed_attention.d_q");
-    check_encoder_values(dk, "packed_attention.d_k");
-    check_encoder_values(dv, "packed_attention.d_v");
+    encoder_vectors().check(y, "packed_attention.y");
+    encoder_vectors().check(dq, "packed_attention.d_q");
+    encoder_vectors().check(dk, "packed_attention.d_k");
+    encoder_vectors().check(dv, "packed_attention.d_v");
   }
   const Values labels = stored("binary.labels"), weights = stored("binary.weights");
   Values logits = stored("binary.logits");
   const double loss =
       train::binary_cross_entropy<T>(40, labels.data(), weights.data(), logits.data(), logits.data());
-  CHECK(loss == Approx(stored_encoder_values<double>("binary.y")[0]).epsilon(1e-5));
-  check_encoder_values(logits, "binary.d_logits");
+  CHECK(loss == Approx(encoder_vectors().values<double>("binary.y")[0]).epsilon(1e-5));
+  encoder_vectors().check(logits, "binary.d_logits");
 }
 
 TEST_CASE("train: gradients of a whole encoder, with dropout, on both branches", "[train]") {
@@ -177,20 +155,6 @@ TEST_CASE("train: dropout keeps the mean and repeats itself", "[train]") {
   for (const float value : x) sum += static_cast<double>(value);
   CHECK(sum / 20000.0 == Approx(1.0).epsilon(0.02));
   CHECK(static_cast<double>(std::count(x.begin(), x.end(), 0.0f)) / 20000.0 == Approx(0.25).epsilon(0.05));
-}
-
-TEST_CASE("train: what a compression keeps, and what is no deletion", "[train]") {
-  const auto kept = [](std::string_view sentence, std::string_view compression) {
-    std::string out;
-    for (const bool keep : refiner::kept_words(refiner::words_of(sentence), refiner::words_of(compression)))
-      out += keep ? '1' : '0';
-    return out;
-  };
-  CHECK(kept("The dog, which was old, ran home today.", "The dog ran home.") == "11000110");
-  CHECK(kept("the end of the long war", "the long war") == "000111");  // in one run
-  CHECK(kept("a b c", "c a").empty());
-  CHECK(kept("a b c", "...").empty());
-  CHECK(kept("Presidents' Day", "Presidents ' Day") == "11");
 }
 
 TEST_CASE("train: the device library's encoder gives the scores that training computed", "[train]") {

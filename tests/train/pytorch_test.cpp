@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "elms/detail/gguf.hpp"
 #include "offline/train/ops.hpp"
 #include "offline/train/schedule.hpp"
 #include "offline/train/trainer.hpp"
+#include "stored_tensors.hpp"
 #include "test_model.hpp"
 
 using namespace elms_test;
@@ -16,33 +16,17 @@ namespace train = elms::offline::train;
 
 namespace {
 
-/// A stored tensor as numbers of type T.
+const StoredTensors& train_vectors() {
+  static const StoredTensors tensors("train_vectors.gguf");
+  return tensors;
+}
 template <typename T>
 std::vector<T> stored(const std::string& name) {
-  static const auto file =
-      elms::detail::GgufFile::open(std::string(ELMS_TEST_DATA_DIR) + "/train_vectors.gguf");
-  REQUIRE_OK(file);
-  const elms::detail::GgufTensor* tensor = file->find_tensor(name);
-  INFO(name);
-  REQUIRE(tensor != nullptr);
-  std::vector<float> values(tensor->cols() * tensor->rows());
-  elms::detail::decode_row(elms::DType::kF32, tensor->data.data(), values.size(), values.data());
-  return {values.begin(), values.end()};
+  return train_vectors().values<T>(name);
 }
-
-/// The largest difference, as a share of the largest value.
 template <typename T>
 void check_stored(const std::vector<T>& values, const std::string& name, double tolerance = 1e-5) {
-  const std::vector<double> expected = stored<double>(name);
-  REQUIRE(values.size() == expected.size());
-  double worst = 0.0, largest = 0.0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(values[i]) - expected[i]));
-    largest = std::max(largest, std::abs(expected[i]));
-  }
-  INFO(name << ": " << worst << " of " << largest);
-  REQUIRE(largest > 0.0);
-  CHECK(worst <= tolerance * largest);
+  train_vectors().check(values, name, tolerance);
 }
 
 elms::RopeConfig rope_config(elms::RopeStyle style) {

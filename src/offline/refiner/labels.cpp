@@ -1,7 +1,5 @@
-// Labels of words: deletion-compression by alignment, task prompts by the right answer, meetings by the spans
-// that a query needs.
+// Labels of words: of task prompts by the right answer, of meetings by the spans that a query needs.
 #include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -14,22 +12,6 @@ namespace elms::inline v0::offline::refiner {
 namespace {
 
 using Json = nlohmann::json;
-
-/// Letters and digits in lower case; other bytes than ASCII's are letters. The word itself where it has none.
-std::string bare(std::string_view word) {
-  std::string out;
-  for (const char c : word) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || std::isalnum(byte) != 0) out.push_back(static_cast<char>(std::tolower(byte)));
-  }
-  return out;
-}
-
-std::vector<std::string> bare_words(std::span<const std::string_view> words) {
-  std::vector<std::string> out;
-  for (const std::string_view word : words) out.push_back(bare(word));
-  return out;
-}
 
 /// Calls fn(object) for every line of a file.
 template <typename Fn>
@@ -120,50 +102,6 @@ void TextLabeller::add_word(std::string_view word, float label, float weight, La
   text.labels.insert(text.labels.end(), tokens.size(), label);
   // A word counts the same whatever its number of tokens.
   text.weights.insert(text.weights.end(), tokens.size(), weight / static_cast<float>(tokens.size()));
-}
-
-std::vector<bool> kept_words(std::span<const std::string_view> sentence,
-                             std::span<const std::string_view> compression) {
-  const std::vector<std::string> from = bare_words(sentence);
-  std::vector<std::string> to = bare_words(compression);
-  std::erase_if(to, [](const std::string& word) { return word.empty(); });
-  if (to.empty()) return {};
-  // best[i][j]: runs in an alignment of the first j words of the compression that ends with word i of the
-  // sentence; the fewest are wanted.
-  constexpr int kNone = 1 << 20;
-  const std::size_t n = from.size(), m = to.size();
-  std::vector<int> best(n * m, kNone), previous(n * m, -1);
-  for (std::size_t j = 0; j < m; ++j) {
-    int before = kNone, before_at = -1;  // the best of all ends before i for j - 1 words
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t at = i * m + j;
-      if (from[i] == to[j]) {
-        if (j == 0) best[at] = 1;
-        if (j > 0 && before < kNone) {
-          best[at] = before + 1;
-          previous[at] = before_at;
-        }
-        if (j > 0 && i > 0 && best[at - m - 1] <= before && best[at - m - 1] < kNone) {
-          best[at] = best[at - m - 1];  // goes on with a run
-          previous[at] = static_cast<int>(i) - 1;
-        }
-      }
-      if (j > 0 && best[at - 1] < before) {
-        before = best[at - 1];
-        before_at = static_cast<int>(i);
-      }
-    }
-  }
-  int at = -1;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (best[i * m + m - 1] < (at < 0 ? kNone : best[static_cast<std::size_t>(at) * m + m - 1]))
-      at = static_cast<int>(i);
-  }
-  if (at < 0) return {};
-  std::vector<bool> kept(n, false);
-  for (std::size_t j = m; j-- > 0; at = previous[static_cast<std::size_t>(at) * m + j])
-    kept[static_cast<std::size_t>(at)] = true;
-  return kept;
 }
 
 Status read_task_prompts(const std::string& path, const RefinerTrainingOptions& options,

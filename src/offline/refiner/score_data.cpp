@@ -3,6 +3,7 @@
 #include "elms/detail/error.hpp"
 #include "elms/detail/file_mapping.hpp"
 #include "offline/jsonl.hpp"
+#include "offline/refiner/word_alignment.hpp"
 
 namespace elms::inline v0::offline::refiner {
 namespace {
@@ -20,15 +21,20 @@ Status read_pairs(const RefinerTrainingOptions& options, const TextLabeller& lab
   std::string_view from = text_in(sentences), to = text_in(compressions);
   for (; !from.empty() && !to.empty(); ++data.n_pairs) {
     const std::string_view sentence = take_line(from), compression = take_line(to);
-    const std::vector<std::string_view> words = words_of(sentence), wanted = words_of(compression);
-    const std::vector<bool> kept = kept_words(words, wanted);
+    const std::vector<std::string_view> words = words_of(sentence);
+    std::vector<ByteSpan> spans;
+    for (const std::string_view word : words) {
+      const auto begin = static_cast<std::size_t>(word.data() - sentence.data());
+      spans.push_back({begin, begin + word.size()});
+    }
+    const std::vector<std::uint8_t> kept = kept_words(sentence, spans, compression);
     if (kept.empty()) {
       ++data.n_not_deletions;
       continue;
     }
     LabelledText text;
     for (std::size_t i = 0; i < words.size(); ++i)
-      labeller.add_word(words[i], kept[i] ? 1.0f : 0.0f, 1.0f, text);
+      labeller.add_word(words[i], kept[i] != 0 ? 1.0f : 0.0f, 1.0f, text);
     if (text.tokens.empty() || text.tokens.size() > max_tokens) continue;
     if (data.n_pairs >= options.test_from) {
       data.test.push_back(std::move(text));

@@ -34,12 +34,6 @@ class TextLabeller {
 /// Words as whitespace separates them.
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view text);
 
-/// Which words of a sentence its compression keeps, by the longest common subsequence of their letters (case
-/// and punctuation apart), with runs preferred among equally long ones. Empty where the compression is no
-/// subsequence.
-[[nodiscard]] std::vector<bool> kept_words(std::span<const std::string_view> sentence,
-                                           std::span<const std::string_view> compression);
-
 struct ScoreData {
   std::vector<LabelledText> sentences;        ///< to train on; neighbours may be joined
   std::vector<LabelledText> valid, test;      ///< pairs kept apart

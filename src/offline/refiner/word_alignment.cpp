@@ -1,4 +1,4 @@
-#include "offline/word_alignment.hpp"
+#include "offline/refiner/word_alignment.hpp"
 
 #include <algorithm>
 #include <string>
@@ -66,7 +66,7 @@ std::vector<std::uint8_t> matched_runs(const std::vector<Run>& longer, const std
 
 }  // namespace
 
-std::vector<std::uint8_t> kept_words(std::string_view sentence, std::span<const PromptWord> words,
+std::vector<std::uint8_t> kept_words(std::string_view sentence, std::span<const ByteSpan> words,
                                      std::string_view compression) {
   const std::vector<Run> longer = runs_of(sentence), shorter = runs_of(compression);
   if (longer.empty() || shorter.empty() || shorter.size() > longer.size()) return {};
@@ -74,9 +74,9 @@ std::vector<std::uint8_t> kept_words(std::string_view sentence, std::span<const 
   if (matched.empty()) return {};
   std::vector<std::uint8_t> kept;
   std::size_t run = 0;
-  for (const PromptWord& word : words) {
+  for (const ByteSpan& word : words) {
     std::size_t n_runs = 0, n_kept = 0;
-    for (; run < longer.size() && longer[run].begin < word.span.end; ++run, ++n_runs) n_kept += matched[run];
+    for (; run < longer.size() && longer[run].begin < word.end; ++run, ++n_runs) n_kept += matched[run];
     kept.push_back(2 * n_kept > n_runs ? 1 : 0);
   }
   return kept;

@@ -6,7 +6,7 @@
 #include "elms/detail/error.hpp"
 #include "offline/jsonl.hpp"
 #include "offline/progress_meter.hpp"
-#include "offline/word_alignment.hpp"
+#include "offline/refiner/word_alignment.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
@@ -39,7 +39,9 @@ LabelledSentence label(std::string_view sentence, std::string_view compression) 
   LabelledSentence labelled;
   labelled.prompt = {Segment::compress(std::string(sentence))};
   labelled.words = prompt_words(labelled.prompt, without_guards());
-  const std::vector<std::uint8_t> kept = kept_words(sentence, labelled.words, compression);
+  std::vector<ByteSpan> spans;
+  for (const PromptWord& word : labelled.words) spans.push_back(word.span);
+  const std::vector<std::uint8_t> kept = kept_words(sentence, spans, compression);
   if (kept.empty()) return labelled;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const ByteSpan span = labelled.words[i].span;
