@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "chat_template_jinja.hpp"
+#include "text/jinja/jinja.hpp"
 
 namespace elms::inline v0 {
 namespace {

@@ -176,6 +176,8 @@ struct Arguments {
 [[nodiscard]] Result<Value> binary(std::string_view op, const Value& a, const Value& b);
 /// As json.dumps writes it. kUnsupported for functions and non-finite numbers.
 [[nodiscard]] Result<std::string> to_json(const Value& value, std::int64_t indent, int depth = 0);
+/// strftime in English, whatever the locale; local time.
+[[nodiscard]] std::string formatted_time(std::string_view format, std::time_t now);
 
 struct Node {
   enum class Kind : std::uint8_t {

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "chat_template_jinja.hpp"
-#include "unicode.hpp"
+#include "text/jinja/jinja.hpp"
+#include "text/unicode.hpp"
 
 namespace elms::inline v0::detail::jinja {
 namespace {
@@ -138,44 +138,6 @@ Value entries_of(const Dict& dict, bool keys, bool values) {
   return Value::of(std::move(out));
 }
 
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    constexpr std::string_view kSpecial = "\"\\\n\r\t\b\f", kLetters = "\"\\nrtbf";
-    if (const std::size_t i = kSpecial.find(c); i != std::string_view::npos) {
-      out += {'\\', kLetters[i]};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
-Result<std::string> json_items(const Value& value, std::int64_t indent, int depth) {
-  const bool is_list = value.is(Type::kList);
-  const std::size_t n = is_list ? value.list->size() : value.dict->size();
-  const auto padding = [&](int level) {
-    return indent > 0
-               ? "\n" + std::string(static_cast<std::size_t>(indent) * static_cast<std::size_t>(level), ' ')
-               : std::string();
-  };
-  std::string out(1, is_list ? '[' : '{');
-  for (std::size_t i = 0; i < n; ++i) {
-    out += i == 0 ? "" : indent > 0 ? "," : ", ";
-    out += padding(depth + 1);
-    if (!is_list) out += json_text((*value.dict)[i].first) + ": ";
-    ELMS_ASSIGN_OR_RETURN(const std::string item,
-                          to_json(is_list ? (*value.list)[i] : (*value.dict)[i].second, indent, depth + 1));
-    out += item;
-  }
-  if (n > 0) out += padding(depth);
-  return out + (is_list ? ']' : '}');
-}
-
 Result<Value> join_list(const Value& value, const Arguments& arguments) {
   const Value* separator = arguments.get(0, "d");
   if (separator != nullptr && !separator->is(Type::kText))
@@ -292,33 +254,6 @@ Result<Text> printed(const Value& value) {
     }
   }
   return out;
-}
-
-Result<std::string> to_json(const Value& value, std::int64_t indent, int depth) {
-  switch (value.type) {
-    case Type::kUndefined:
-    case Type::kNone:
-      return std::string("null");
-    case Type::kBool:
-      return std::string(value.boolean ? "true" : "false");
-    case Type::kInt:
-      return std::to_string(value.integer);
-    case Type::kText:
-      return json_text(value.bytes());
-    case Type::kList:
-    case Type::kDict:
-      return json_items(value, indent, depth);
-    case Type::kFloat:
-      if (std::isfinite(value.real)) {
-        std::string number = concat(value.real);
-        if (number.find_first_of(".e") == std::string::npos) number += ".0";
-        return number;
-      }
-      break;
-    default:
-      break;
-  }
-  return unsupported("chat template: a ", name_of(value.type), " as text");
 }
 
 bool equal(const Value& a, const Value& b) noexcept {

@@ -1,7 +1,7 @@
 #include <array>
 
-#include "chat_template_jinja.hpp"
-#include "unicode.hpp"
+#include "text/jinja/jinja.hpp"
+#include "text/unicode.hpp"
 
 namespace elms::inline v0::detail::jinja {
 namespace {

@@ -1,7 +1,7 @@
 #include <charconv>
 #include <initializer_list>
 
-#include "chat_template_jinja.hpp"
+#include "text/jinja/jinja.hpp"
 
 namespace elms::inline v0::detail::jinja {
 namespace {

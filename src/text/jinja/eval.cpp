@@ -1,7 +1,7 @@
 #include <array>
 #include <cmath>
 
-#include "chat_template_jinja.hpp"
+#include "text/jinja/jinja.hpp"
 
 namespace elms::inline v0::detail::jinja {
 namespace {
@@ -28,57 +28,6 @@ struct Scope {
     return nullptr;
   }
 };
-
-/// strftime in English, whatever the locale.
-std::string formatted_time(std::string_view format, std::time_t now) {
-  constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
-                                                        "May",       "June",     "July",     "August",
-                                                        "September", "October",  "November", "December"};
-  std::tm time{};
-#if defined(_WIN32)
-  localtime_s(&time, &now);
-#else
-  localtime_r(&now, &time);
-#endif
-  const auto two = [](int n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-  const std::string_view month = kMonths[static_cast<std::size_t>(std::clamp(time.tm_mon, 0, 11))];
-  std::string out;
-  for (std::size_t i = 0; i < format.size(); ++i) {
-    if (format[i] != '%' || i + 1 == format.size()) {
-      out += format[i];
-      continue;
-    }
-    switch (format[++i]) {
-      case 'Y':
-        out += std::to_string(time.tm_year + 1900);
-        break;
-      case 'm':
-        out += two(time.tm_mon + 1);
-        break;
-      case 'd':
-        out += two(time.tm_mday);
-        break;
-      case 'b':
-        out += month.substr(0, 3);
-        break;
-      case 'B':
-        out += month;
-        break;
-      case 'H':
-        out += two(time.tm_hour);
-        break;
-      case 'M':
-        out += two(time.tm_min);
-        break;
-      case '%':
-        out += '%';
-        break;
-      default:
-        out += {'%', format[i]};
-    }
-  }
-  return out;
-}
 
 class Interpreter {
  public:
@@ -462,72 +411,7 @@ class Interpreter {
   int n_calls_ = 0;
 };
 
-Result<Value> concatenated(const Value& a, const Value& b) {
-  ELMS_ASSIGN_OR_RETURN(Text out, printed(a));
-  ELMS_ASSIGN_OR_RETURN(const Text tail, printed(b));
-  out.append(tail);
-  return Value::of(std::move(out));
-}
-
-Result<Value> contains(const Value& item, const Value& container) {
-  if (container.is(Type::kUndefined)) return Value::of(false);
-  if (container.is(Type::kList)) {
-    return Value::of(std::any_of(container.list->begin(), container.list->end(),
-                                 [&](const Value& v) { return equal(v, item); }));
-  }
-  if (item.is(Type::kText) && container.is(Type::kDict))
-    return Value::of(container.find(item.bytes()) != nullptr);
-  if (item.is(Type::kText) && container.is(Type::kText)) {
-    return Value::of(container.bytes().find(item.bytes()) != std::string_view::npos);
-  }
-  return invalid_argument("chat template: a ", name_of(item.type), " in a ", name_of(container.type));
-}
-
-Result<Value> arithmetic(std::string_view op, const Value& a, const Value& b) {
-  const double x = a.number(), y = b.number();
-  if (op == "<") return Value::of(x < y);
-  if (op == ">") return Value::of(x > y);
-  if (op == "<=") return Value::of(x <= y);
-  if (op == ">=") return Value::of(x >= y);
-  if ((op == "/" || op == "//" || op == "%") && y == 0.0)
-    return invalid_argument("chat template: division by zero");
-  const double result = op == "+"    ? x + y
-                        : op == "-"  ? x - y
-                        : op == "*"  ? x * y
-                        : op == "/"  ? x / y
-                        : op == "//" ? std::floor(x / y)
-                        : op == "%"  ? std::fmod(x, y)
-                                     : std::nan("");
-  const bool whole = a.is(Type::kInt) && b.is(Type::kInt) && op != "/";
-  if (!std::isfinite(result) || (whole && std::abs(result) > 1e15))
-    return unsupported("chat template: a number out of range");
-  return whole ? Value::of(static_cast<std::int64_t>(result)) : Value::of(result);
-}
-
 }  // namespace
-
-Result<Value> binary(std::string_view op, const Value& a, const Value& b) {
-  if (op == "==") return Value::of(equal(a, b));
-  if (op == "!=") return Value::of(!equal(a, b));
-  if (op == "in") return contains(a, b);
-  if (op == "not in") {
-    ELMS_ASSIGN_OR_RETURN(const Value found, contains(a, b));
-    return Value::of(!found.boolean);
-  }
-  const auto is_nothing = [](const Value& v) { return v.is(Type::kUndefined) || v.is(Type::kNone); };
-  if (is_nothing(a) || is_nothing(b)) {
-    return invalid_argument("chat template: ", name_of(a.type), " ", op, " ", name_of(b.type));
-  }
-  if (op == "~") return concatenated(a, b);
-  if (a.is_number() && b.is_number()) return arithmetic(op, a, b);
-  if (op == "+" && a.is(Type::kList) && b.is(Type::kList)) {
-    List out = *a.list;
-    out.insert(out.end(), b.list->begin(), b.list->end());
-    return Value::of(std::move(out));
-  }
-  if (op == "+" && (a.is(Type::kText) || b.is(Type::kText))) return concatenated(a, b);
-  return invalid_argument("chat template: ", name_of(a.type), " ", op, " ", name_of(b.type));
-}
 
 Result<Text> render(const Program& program, Dict globals, std::time_t now) {
   for (const char* name : {"true", "True"}) set_entry(globals, name, Value::of(true));
