@@ -3,8 +3,9 @@
 
 #include <memory>
 
-#include "elms/elms.hpp"
-#include "elms/generate_options.hpp"
+#include "elms/elastic_model.hpp"
+#include "elms/generate.hpp"
+#include "elms/session.hpp"
 
 struct elms_model {
   std::shared_ptr<const elms::ElasticModel> model;

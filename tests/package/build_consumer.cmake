@@ -47,7 +47,7 @@ if(WAY MATCHES "find_package|pkg_config|shared")
   list(APPEND options "-DCMAKE_PREFIX_PATH=${SCRATCH}/prefix")
 endif()
 if(WAY STREQUAL "shared")
-  file(GLOB_RECURSE library "${SCRATCH}/prefix/libelms.so.0.1.0" "${SCRATCH}/prefix/*/libelms.so.0.1.0")
+  file(GLOB_RECURSE library "${SCRATCH}/prefix/libelms.so.*.*.*")
   check_exported_symbols("${library}")
 endif()
 

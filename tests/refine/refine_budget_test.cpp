@@ -125,7 +125,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "refine_by_scores of a prompt of 10,000 words is exact, fast outside the tokenizer, and the same every "
+    "refine_by_scores of a prompt of 10,000 words is exact, and the same every "
     "time",
     "[refine]") {
   std::mt19937 rng = elms_test::make_rng(72);
