@@ -7,7 +7,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
-#include "cli/training_report.hpp"
+#include "cli/training_arguments.hpp"
 #include "elms/detail/gguf.hpp"
 #include "elms/offline/training.hpp"
 #include "elms/tokenizer.hpp"
@@ -26,37 +26,9 @@ struct TrainArguments {
 
 void print_report(const TrainArguments& arguments, const offline::TrainingReport& report) {
   if (arguments.json) {
-    Json sources = Json::array();
-    for (const offline::SourceLoss& source : report.valid_by_source) {
-      sources.push_back({{"path", source.path}, {"loss", source.loss}, {"tokens", source.n_tokens}});
-    }
-    print_json({{"output", arguments.options.output},
-                {"bytes_written", report.bytes_written},
-                {"parameters", report.n_parameters},
-                {"steps", report.n_steps},
-                {"tokens", report.n_tokens},
-                {"data_tokens", report.data_tokens},
-                {"seconds", report.seconds},
-                {"tokens_per_second", report.tokens_per_second},
-                {"train_loss", final_loss(report)},
-                {"valid_loss", report.valid.empty() ? Json() : Json(report.valid.back().loss)},
-                {"valid_by_source", sources},
-                {"train", points_json(thinned(report.train, 500))},
-                {"valid", points_json(report.valid)}});
-    return;
-  }
-  std::printf(
-      "%s: %s parameters, %s, after %llu steps (%s tokens, %.2f times the data) in %s, %.0f tokens/s\n",
-      arguments.options.output.c_str(), readable_count(report.n_parameters).c_str(),
-      readable_bytes(report.bytes_written).c_str(), static_cast<unsigned long long>(report.n_steps),
-      readable_count(report.n_tokens).c_str(),
-      static_cast<double>(report.n_tokens) / static_cast<double>(report.data_tokens),
-      readable_seconds(report.seconds).c_str(), report.tokens_per_second);
-  std::printf("training loss %.4f", final_loss(report));
-  if (!report.valid.empty()) std::printf(", validation loss %.4f", report.valid.back().loss);
-  std::printf("\n");
-  for (const offline::SourceLoss& source : report.valid_by_source) {
-    std::printf("  %s: %.4f over %zu tokens\n", source.path.c_str(), source.loss, source.n_tokens);
+    print_json(training_json(report, arguments.options.output));
+  } else {
+    print_training(report, arguments.options.output);
   }
 }
 
@@ -75,18 +47,7 @@ elms::Status train(const TrainArguments& arguments) {
   if (!options.vocabulary.empty()) {
     ELMS_ASSIGN_OR_RETURN(options.shape, read_new_shape(arguments.shape, options.vocabulary));
   }
-  auto report = [&] {
-    const InterruptGuard interrupt;
-    std::optional<ProgressBar> bar(std::in_place);
-    TrainingLine line;
-    options.progress = bar->callback(interrupt);
-    options.on_step = [&](const offline::TrainingProgress& progress) {
-      bar.reset();  // of reading, which is over
-      line.update(progress);
-      return interrupt.token().cancelled() ? elms::Flow::kStop : elms::Flow::kContinue;
-    };
-    return offline::train_model(options);
-  }();
+  const auto report = train_watched(options, [&] { return offline::train_model(options); });
   if (!report.has_value()) return report.error();
   if (!arguments.plot.empty()) ELMS_RETURN_IF_ERROR(write_loss_plot(*report, arguments.plot));
   print_report(arguments, *report);
@@ -106,12 +67,7 @@ void check(const TrainArguments& arguments) {
   if (options.vocabulary.empty() != arguments.shape.empty()) {
     throw CLI::ValidationError("--shape", "goes with --vocab");
   }
-  if (options.n_steps == 0 && options.minutes == 0.0) {
-    throw CLI::ValidationError("--steps", "give --steps, --minutes or both");
-  }
-  if (options.checkpoint.empty() && (options.resume || options.checkpoint_every > 0)) {
-    throw CLI::ValidationError("--checkpoint", "--resume and --checkpoint-every need it");
-  }
+  check_course(options);
 }
 
 void add_model_options(CLI::App& command, TrainArguments& arguments) {
@@ -135,35 +91,15 @@ void add_model_options(CLI::App& command, TrainArguments& arguments) {
 
 void add_run_options(CLI::App& command, TrainArguments& arguments) {
   offline::TrainingOptions& options = arguments.options;
-  command.add_option("--steps", options.n_steps, "Steps of the whole training")->option_text("N");
-  command.add_option("--minutes", options.minutes, "Or how long it may take, resumed runs together")
-      ->check(CLI::Range(0.0, 1e7))
-      ->option_text("M");
-  command.add_option("--batch-rows", options.batch_rows, "Rows of a batch")
-      ->check(CLI::Range(1, 65536))
-      ->option_text("N [16]");
-  command.add_option("--length", options.length, "Tokens of a row")
-      ->check(CLI::Range(2, 1 << 20))
-      ->option_text("N [512]");
+  add_course_options(command, options);
   command.add_option("--accumulate", options.accumulate, "Batches of a step")
       ->check(CLI::Range(1, 65536))
       ->option_text("N [1]");
   add_balance(command, "--balance", arguments.balance);
   command.add_flag("--recompute", options.recompute_activations, "Use less memory and more time");
-  command.add_option("--lr", options.learning_rate, "Learning rate at its peak")
-      ->check(CLI::Range(0.0, 10.0))
-      ->option_text("X [3e-3]");
-  command.add_option("--min-lr-share", options.min_rate_share, "Share of it that is left at the end")
-      ->check(CLI::Range(0.0, 1.0))
-      ->option_text("X [0.1]");
-  command.add_option("--warmup", options.warmup_steps, "Steps in which it rises")->option_text("N [100]");
-  command.add_option("--weight-decay", options.weight_decay, "AdamW's, of matrices")
-      ->check(CLI::Range(0.0, 10.0))
-      ->option_text("X [0.1]");
   command.add_option("--clip", options.clip_norm, "Greatest norm of a gradient; 0: any")
       ->check(CLI::Range(0.0, 1e9))
       ->option_text("X [1.0]");
-  command.add_option("--seed", options.seed, "Of new weights and of the order of rows")->option_text("N [1]");
 }
 
 void add_watch_options(CLI::App& command, TrainArguments& arguments) {
@@ -173,17 +109,9 @@ void add_watch_options(CLI::App& command, TrainArguments& arguments) {
                   "Share of each file's rows that only measure the loss")
       ->check(CLI::Range(0.0, 0.9))
       ->option_text("X [0.005]");
-  command.add_option("--valid-every", options.valid_every, "Steps between measurements; 0: only at the end")
-      ->option_text("N [500]");
   command.add_option("--valid-rows", options.valid_rows, "Rows to measure at most, of each file")
       ->option_text("N [64]");
-  command
-      .add_option("--checkpoint", options.checkpoint,
-                  "File to go on from; also written at the end and on Ctrl-C")
-      ->option_text("FILE");
-  command.add_option("--checkpoint-every", options.checkpoint_every, "Steps between checkpoints")
-      ->option_text("N");
-  command.add_flag("--resume", options.resume, "Go on from the checkpoint");
+  add_checkpoint_options(command, options);
   command.add_option("--plot", arguments.plot, "Draw the losses")->option_text("FILE.svg");
   add_threads(command, arguments.threads);
   add_json(command, arguments.json);

@@ -1,7 +1,6 @@
 // elms train refiner: the encoder that shortens prompts, stage by stage.
 #include <cstdio>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,7 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
 #include "cli/plot.hpp"
-#include "cli/training_report.hpp"
+#include "cli/training_arguments.hpp"
 #include "elms/offline/refiner_training.hpp"
 
 namespace elms_cli {
@@ -80,23 +79,14 @@ void print_refiner_report(const TrainRefinerArguments& arguments,
                           const offline::RefinerTrainingReport& report) {
   const offline::TrainingReport& training = report.training;
   if (!arguments.json) {
-    std::printf("%s: %s parameters, %s, after %llu steps (%s tokens) in %s, %.0f tokens/s\n",
-                arguments.options.run.output.c_str(), readable_count(training.n_parameters).c_str(),
-                readable_bytes(training.bytes_written).c_str(),
-                static_cast<unsigned long long>(training.n_steps), readable_count(training.n_tokens).c_str(),
-                readable_seconds(training.seconds).c_str(), training.tokens_per_second);
-    std::printf("training loss %.4f\n", final_loss(training));
-    for (const offline::SourceLoss& source : training.valid_by_source)
-      std::printf("  %s: %.4f over %zu tokens\n", source.path.c_str(), source.loss, source.n_tokens);
+    print_training(training, arguments.options.run.output);
     for (const offline::KeepQuality& quality : report.quality)
       std::printf("  kept words by %s: precision %.3f, recall %.3f, F1 %.3f on %zu pairs\n",
                   quality.method.c_str(), quality.precision, quality.recall, quality.f1, quality.n_pairs);
     if (arguments.options.stage == offline::RefinerStage::kDecision) print_decision(report.decision);
     return;
   }
-  Json sources = Json::array(), quality = Json::array();
-  for (const offline::SourceLoss& source : training.valid_by_source)
-    sources.push_back({{"path", source.path}, {"loss", source.loss}, {"tokens", source.n_tokens}});
+  Json quality = Json::array();
   for (const offline::KeepQuality& q : report.quality) {
     quality.push_back({{"method", q.method},
                        {"precision", q.precision},
@@ -104,21 +94,10 @@ void print_refiner_report(const TrainRefinerArguments& arguments,
                        {"f1", q.f1},
                        {"pairs", q.n_pairs}});
   }
-  Json json = {{"output", arguments.options.run.output},
-               {"bytes_written", training.bytes_written},
-               {"parameters", training.n_parameters},
-               {"steps", training.n_steps},
-               {"tokens", training.n_tokens},
-               {"data_tokens", training.data_tokens},
-               {"seconds", training.seconds},
-               {"tokens_per_second", training.tokens_per_second},
-               {"train_loss", final_loss(training)},
-               {"valid_by_source", sources},
-               {"pairs", report.n_pairs},
-               {"pairs_not_deletions", report.n_not_deletions},
-               {"quality", quality},
-               {"train", points_json(thinned(training.train, 500))},
-               {"valid", points_json(training.valid)}};
+  Json json = training_json(training, arguments.options.run.output);
+  json["pairs"] = report.n_pairs;
+  json["pairs_not_deletions"] = report.n_not_deletions;
+  json["quality"] = std::move(quality);
   if (arguments.options.stage == offline::RefinerStage::kDecision)
     json["decision"] = decision_json(report.decision);
   print_json(json);
@@ -128,18 +107,7 @@ elms::Status train_refiner(const TrainRefinerArguments& arguments) {
   offline::RefinerTrainingOptions options = arguments.options;
   options.run.type = type_named(arguments.type);
   ELMS_ASSIGN_OR_RETURN(options.run.pool, elms::ThreadPool::create(arguments.threads));
-  auto report = [&] {
-    const InterruptGuard interrupt;
-    std::optional<ProgressBar> bar(std::in_place);
-    TrainingLine line;
-    options.run.progress = bar->callback(interrupt);
-    options.run.on_step = [&](const offline::TrainingProgress& progress) {
-      bar.reset();  // of reading, which is over
-      line.update(progress);
-      return interrupt.token().cancelled() ? elms::Flow::kStop : elms::Flow::kContinue;
-    };
-    return offline::train_refiner(options);
-  }();
+  const auto report = train_watched(options.run, [&] { return offline::train_refiner(options); });
   if (!report.has_value()) return report.error();
   if (!arguments.plot.empty()) ELMS_RETURN_IF_ERROR(write_loss_plot(report->training, arguments.plot));
   if (!arguments.calibration_plot.empty())
@@ -196,25 +164,14 @@ void add_refiner_run_options(CLI::App& command, TrainRefinerArguments& arguments
   run.weight_decay = 0.01;
   run.beta2 = 0.98;
   run.valid_rows = 100;
-  command.add_option("--steps", run.n_steps, "Steps of the whole training")->option_text("N");
-  command.add_option("--minutes", run.minutes, "Or how long it may take")->option_text("M");
-  command.add_option("--batch-rows", run.batch_rows, "Rows of a batch")->option_text("N [16]");
-  command.add_option("--length", run.length, "Tokens of a row")->option_text("N [128]");
-  command.add_option("--lr", run.learning_rate, "Learning rate at its peak")->option_text("X [1e-3]");
-  command.add_option("--min-lr-share", run.min_rate_share, "Share of it that is left at the end")
-      ->option_text("X [0.1]");
-  command.add_option("--warmup", run.warmup_steps, "Steps in which it rises")->option_text("N [100]");
-  command.add_option("--weight-decay", run.weight_decay, "AdamW's, of matrices")->option_text("X [0.01]");
+  add_course_options(command, run);
   command.add_option("--dropout", arguments.options.dropout, "Of every layer's outputs")
+      ->check(CLI::Range(0.0, 0.9))
       ->option_text("X [0.1]");
   command.add_option("--mask", arguments.options.mask_share, "mlm: share of tokens to predict")
+      ->check(CLI::Range(0.01, 0.9))
       ->option_text("X [0.2]");
-  command.add_option("--seed", run.seed, "Of new weights and of the order")->option_text("N [1]");
-  command.add_option("--valid-every", run.valid_every, "Steps between measurements")->option_text("N [500]");
-  command.add_option("--checkpoint", run.checkpoint, "File to go on from")->option_text("FILE");
-  command.add_option("--checkpoint-every", run.checkpoint_every, "Steps between checkpoints")
-      ->option_text("N");
-  command.add_flag("--resume", run.resume, "Go on from the checkpoint");
+  add_checkpoint_options(command, run);
   command.add_option("--plot", arguments.plot, "Draw the losses")->option_text("FILE.svg");
   add_threads(command, arguments.threads);
   add_json(command, arguments.json);
@@ -234,6 +191,7 @@ void add_train_refiner(CLI::App& train, Action& action) {
       "2000 "
       "-o refiner.gguf");
   command.callback([arguments, &action] {
+    check_course(arguments->options.run);
     arguments->options.stage = stage_named(arguments->stage);
     action = [arguments] { return train_refiner(*arguments); };
   });
