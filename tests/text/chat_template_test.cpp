@@ -150,6 +150,10 @@ TEST_CASE("chat templates: hostile ones end", "[text][chat]") {
   CHECK(
       outcome("{% set n = namespace(x=1) %}{% for i in range(100000) %}{% set n.x = [n.x] %}{% endfor %}") ==
       elms::StatusCode::kUnsupported);
+  CHECK(outcome("{% set n = namespace(x=[1]) %}{% for i in range(100) %}{% set n.x = n.x + n.x %}{% endfor %}") ==
+        elms::StatusCode::kUnsupported);
+  CHECK(outcome("{% set n = namespace(x='a') %}{% for i in range(1000000) %}{% set n.x = n.x + 'a' %}{% endfor %}") ==
+        elms::StatusCode::kUnsupported);
   CHECK(outcome("{% set n = namespace(x=1) %}{% set n.x = n %}") == elms::StatusCode::kUnsupported);
   CHECK(outcome("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}") == elms::StatusCode::kUnsupported);
 }

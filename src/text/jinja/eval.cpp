@@ -11,7 +11,7 @@ using Kind = Node::Kind;
 
 // A template is data of a file: it must end, and fit into memory.
 constexpr std::size_t kMaxSteps = 1'000'000;
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 28;
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 24;  // four times that more for where its bytes are from
 constexpr std::int64_t kMaxRange = 1'000'000;
 constexpr int kMaxCalls = 50;
 
@@ -167,8 +167,19 @@ class Interpreter {
     return {};
   }
 
+  /// Whatever makes a new text or list costs more steps the longer that is.
   Result<Value> eval(const Node& node, Scope& scope) {
+    constexpr std::size_t kBytesPerStep = 64;
     if (++steps_ > kMaxSteps) return unsupported("chat template: too much work");
+    ELMS_ASSIGN_OR_RETURN(Value out, eval_kind(node, scope));
+    if (node.kind == Kind::kBinary || node.kind == Kind::kCall || node.kind == Kind::kFilter ||
+        node.kind == Kind::kSlice) {
+      steps_ += out.bytes().size() / kBytesPerStep + (out.list != nullptr ? out.list->size() : 0);
+    }
+    return out;
+  }
+
+  Result<Value> eval_kind(const Node& node, Scope& scope) {
     switch (node.kind) {
       case Kind::kConstant:
         return node.constant;
@@ -399,9 +410,7 @@ class Interpreter {
     ELMS_ASSIGN_OR_RETURN(const Value right, eval(*node.children[1], scope));
     if (left.bytes().size() + right.bytes().size() > kMaxTextBytes)
       return unsupported("chat template: too much text");
-    ELMS_ASSIGN_OR_RETURN(Value out, binary(node.name, left, right));
-    steps_ += out.list != nullptr ? out.list->size() : 0;
-    return out;
+    return binary(node.name, left, right);
   }
 
   Scope globals_;
