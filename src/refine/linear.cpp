@@ -1,6 +1,7 @@
 #include "refine/linear.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "elms/detail/dtype.hpp"
@@ -19,38 +20,11 @@ Result<Buffer<float>> decode_all(const SourceTensor& tensor) {
   return values;
 }
 
-/// Panels of int8 blocks; rows that are stored as such are taken as they are.
+/// Panels of int8 blocks.
 Result<PackedMatrix> pack_int8(const SourceTensor& tensor, const elms_kernel_table& kernels) {
-  SourceTensor blocks = tensor;
-  const std::size_t row_size = row_bytes(DType::kQ8_0, static_cast<std::size_t>(tensor.cols));
-  Buffer<std::uint8_t> encoded;
-  if (tensor.type != DType::kQ8_0) {
-    ELMS_ASSIGN_OR_RETURN(
-        encoded, Buffer<std::uint8_t>::uninitialized(static_cast<std::size_t>(tensor.rows) * row_size));
-    ELMS_ASSIGN_OR_RETURN(auto row, Buffer<float>::uninitialized(static_cast<std::size_t>(tensor.cols)));
-    for (std::size_t r = 0; r < tensor.rows; ++r) {
-      tensor.decode_row(r, row.data());
-      encode_row(DType::kQ8_0, row.data(), row.size(), encoded.data() + r * row_size);
-    }
-    blocks.type = DType::kQ8_0;
-    blocks.data = encoded;
-  }
-  PackedMatrix matrix = describe_matrix(blocks, kernels);
-  ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized_streamed(matrix.packed_bytes()));
-  const std::int32_t nr = matrix.kernel->nr;
-  ELMS_ASSIGN_OR_RETURN(auto rows, Buffer<const void*>::uninitialized(static_cast<std::size_t>(nr)));
-  for (std::int32_t panel = 0; panel < matrix.n_panels(); ++panel) {
-    for (std::int32_t i = 0; i < nr; ++i) {
-      const std::int32_t r = panel * nr + i;
-      rows[static_cast<std::size_t>(i)] =
-          r < matrix.rows ? blocks.row(static_cast<std::uint64_t>(r)) : nullptr;
-    }
-    const elms_pack_args args{rows.data(), matrix.cols, panels.data() + matrix.panel_offset(panel),
-                              static_cast<std::size_t>(matrix.panel_group) * matrix.kernel->block_bytes};
-    matrix.kernel->pack(&args);
-  }
-  matrix.panels = std::move(panels);
-  return matrix;
+  return pack_float_rows(
+      kernels, DType::kQ8_0, static_cast<std::int32_t>(tensor.rows), static_cast<std::int32_t>(tensor.cols),
+      [&](std::int32_t row, float* out) { tensor.decode_row(static_cast<std::uint64_t>(row), out); });
 }
 
 void activate(LinearActivation activation, float* x, std::int32_t n,
@@ -61,52 +35,26 @@ void activate(LinearActivation activation, float* x, std::int32_t n,
   }
 }
 
-/// Int8 calls that share their input in one parallel section: a task computes some panels of one product and
-/// activates them while they are in cache.
+/// Int8 calls that share their input in one parallel section; a task activates what it has computed.
 void run_int8(std::span<const LinearCall> calls, const float* x, std::int32_t m, std::uint8_t* scratch,
               const LinearSettings& settings) noexcept {
   const Linear& first = *calls[0].linear;
   const Lhs lhs = prepare_lhs(*first.packed.kernel, x, static_cast<std::size_t>(first.n_in), m, first.n_in,
                               scratch, *settings.pool);
-  const auto product_of = [](const LinearCall& call) {
-    return Product{&call.linear->packed,
-                   call.linear->n_out,
-                   call.linear->n_in,
-                   call.linear->bias.data(),
-                   call.out,
-                   static_cast<std::size_t>(call.linear->n_out),
-                   false};
-  };
-  std::int32_t total = 0;
-  std::int64_t macs = 0;
-  for (const LinearCall& call : calls) {
-    total += unit_count(product_of(call));
-    macs += mac_count(product_of(call), m);
+  std::array<Product, kMaxLinearCalls> products;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const Linear& linear = *calls[i].linear;
+    products[i] = {&linear.packed,     linear.n_out, linear.n_in,
+                   linear.bias.data(), calls[i].out, static_cast<std::size_t>(linear.n_out)};
   }
-  const UnitSplit split(total, macs, *settings.pool);
-  settings.pool->parallel_for(split.n_tasks, [&](std::size_t task) {
-    std::int32_t begin = static_cast<std::int32_t>(task) * split.units_per_task;
-    std::int32_t end = begin + split.units_per_task;
-    for (const LinearCall& call : calls) {
-      const Product product = product_of(call);
-      const std::int32_t n_units = unit_count(product), unit = unit_outputs(product);
-      const std::int32_t from = std::max(0, begin), to = std::min(n_units, end);
-      if (from < to) {
-        run_units(product, lhs, from, to);
-        const std::int32_t column = from * unit, n = std::min(product.n, to * unit) - column;
-        if (call.linear->activation != LinearActivation::kNone) {
-          for (std::int32_t r = 0; r < m; ++r) {
-            activate(call.linear->activation,
-                     call.out + static_cast<std::size_t>(r) * product.dst_stride + column, n,
-                     *settings.kernels);
-          }
-        }
-      }
-      begin -= n_units;
-      end -= n_units;
-      if (end <= 0) break;
-    }
-  });
+  run_products(std::span(products).first(calls.size()), lhs, *settings.pool,
+               [&](std::size_t i, std::int32_t column, std::int32_t n) {
+                 if (calls[i].linear->activation == LinearActivation::kNone) return;
+                 for (std::int32_t r = 0; r < m; ++r) {
+                   float* row = calls[i].out + static_cast<std::size_t>(r) * products[i].dst_stride;
+                   activate(calls[i].linear->activation, row + column, n, *settings.kernels);
+                 }
+               });
 }
 
 Status run_f32(const LinearCall& call, const float* x, std::int32_t m,

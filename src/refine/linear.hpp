@@ -43,11 +43,14 @@ struct LinearCall {
   float* out;
 };
 
+/// That one run_linear takes at most: queries, keys and values.
+inline constexpr std::size_t kMaxLinearCalls = 3;
+
 /// Bytes that run_linear needs for an input [m, n_in].
 [[nodiscard]] std::size_t linear_scratch_bytes(const Linear& linear, std::int32_t m) noexcept;
 
-/// All calls over one input x [m, n_in], kXnnOverread floats behind it. Those in int8 share its quantised
-/// form in `scratch`.
+/// At most kMaxLinearCalls calls over one input x [m, n_in], kXnnOverread floats behind it. Those in int8
+/// share its quantised form in `scratch`.
 [[nodiscard]] Status run_linear(std::span<const LinearCall> calls, const float* x, std::int32_t m,
                                 std::uint8_t* scratch, const LinearSettings& settings) noexcept;
 

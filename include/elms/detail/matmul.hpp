@@ -187,8 +187,10 @@ struct UnitSplit {
   return std::int64_t{m} * product.n * product.k;
 }
 
-/// Products that share their left-hand side, in one parallel section.
-inline void run_products(std::span<const Product> products, const Lhs& lhs, ThreadPool& pool) noexcept {
+/// Products that share their left-hand side, in one parallel section. after(i, first, n) is called by the task that has just
+/// written outputs [first, first + n) of product i, for all rows, while they are in its cache.
+template <typename After>
+void run_products(std::span<const Product> products, const Lhs& lhs, ThreadPool& pool, After&& after) noexcept {
   std::int32_t total = 0;
   std::int64_t macs = 0;
   for (const Product& product : products) {
@@ -199,14 +201,23 @@ inline void run_products(std::span<const Product> products, const Lhs& lhs, Thre
   pool.parallel_for(split.n_tasks, [&](std::size_t task) {
     std::int32_t begin = static_cast<std::int32_t>(task) * split.units_per_task;
     std::int32_t end = begin + split.units_per_task;
-    for (const Product& product : products) {
-      const std::int32_t n_units = unit_count(product);
-      if (begin < n_units) run_units(product, lhs, std::max(0, begin), std::min(n_units, end));
+    for (std::size_t i = 0; i < products.size(); ++i) {
+      const Product& product = products[i];
+      const std::int32_t n_units = unit_count(product), unit = unit_outputs(product);
+      const std::int32_t from = std::max(0, begin), to = std::min(n_units, end);
+      if (from < to) {
+        run_units(product, lhs, from, to);
+        after(i, from * unit, std::min(product.n, to * unit) - from * unit);
+      }
       begin -= n_units;
       end -= n_units;
       if (end <= 0) break;
     }
   });
+}
+
+inline void run_products(std::span<const Product> products, const Lhs& lhs, ThreadPool& pool) noexcept {
+  run_products(products, lhs, pool, [](std::size_t, std::int32_t, std::int32_t) {});
 }
 
 /// Prepares the left-hand side and runs the products; those whose kernels take it in the same form share it.

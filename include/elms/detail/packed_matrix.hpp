@@ -144,4 +144,37 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
   return matrix;
 }
 
+/// Rows that `fill(row, out)` gives as floats, packed for the kernel of a storage type; whole blocks, no groups. For the
+/// small matrices of adapters and encoders: one thread.
+template <typename Fill>
+Result<PackedMatrix> pack_float_rows(const elms_kernel_table& kernels, DType storage, std::int32_t rows, std::int32_t cols,
+                                     Fill&& fill) {
+  SourceTensor shape;
+  shape.type = storage;
+  shape.rows = static_cast<std::uint64_t>(rows);
+  shape.cols = static_cast<std::uint64_t>(cols);
+  PackedMatrix matrix = describe_matrix(shape, kernels);
+  matrix.panel_group = 1;  // panels of an adapter's A are computed one by one
+  const auto nr = static_cast<std::size_t>(matrix.kernel->nr);
+  const std::size_t stored = row_bytes(storage, static_cast<std::size_t>(cols));
+  ELMS_ASSIGN_OR_RETURN(auto panels, Buffer<std::uint8_t>::uninitialized(matrix.packed_bytes()));
+  ELMS_ASSIGN_OR_RETURN(auto floats, Buffer<float>::uninitialized(static_cast<std::size_t>(cols)));
+  ELMS_ASSIGN_OR_RETURN(auto encoded, Buffer<std::uint8_t>::uninitialized(nr * stored));
+  ELMS_ASSIGN_OR_RETURN(auto pointers, Buffer<const void*>::uninitialized(nr));
+  for (std::int32_t panel = 0; panel < matrix.n_panels(); ++panel) {
+    for (std::size_t i = 0; i < nr; ++i) {
+      const std::int32_t row = panel * matrix.kernel->nr + static_cast<std::int32_t>(i);
+      pointers[i] = nullptr;
+      if (row >= rows) continue;
+      fill(row, floats.data());
+      encode_row(storage, floats.data(), floats.size(), encoded.data() + i * stored);
+      pointers[i] = encoded.data() + i * stored;
+    }
+    const elms_pack_args args{pointers.data(), cols, panels.data() + static_cast<std::size_t>(panel) * matrix.panel_stride_bytes, 0};
+    matrix.kernel->pack(&args);
+  }
+  matrix.panels = std::move(panels);
+  return matrix;
+}
+
 }  // namespace elms::inline v0::detail
