@@ -17,7 +17,7 @@ function(elms_compile_options target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
   if(ELMS_SANITIZE)
-    target_compile_options(${target} PUBLIC -fsanitize=${ELMS_SANITIZE} -fno-omit-frame-pointer -g)
+    target_compile_options(${target} PUBLIC -fsanitize=${ELMS_SANITIZE} -fno-omit-frame-pointer -g1)
     target_link_options(${target} PUBLIC -fsanitize=${ELMS_SANITIZE})
     # GCC sees uninitialised reads in code that the sanitizers put in.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

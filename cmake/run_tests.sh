@@ -91,7 +91,7 @@ test_qemu() {
 
 # The libraries, whose tests have all their code; the tool costs as much to build again as both of them.
 test_asan() {
-  local rooms='core|io.*|text|kernels|model.*|sampling|refine|encoder|planner.*|service.*|c_api|offline.*|tasks|train'
+  local rooms='core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train'
   build asan elms_room_tests && run_ctest asan
 }
 
