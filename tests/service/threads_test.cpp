@@ -127,8 +127,8 @@ SoakResult soak(elms::ElasticService& service, int n_clients, double seconds, in
   SoakResult result;
   std::vector<std::thread> clients;
   for (int c = 0; c < n_clients; ++c) {
-    clients.emplace_back([&, c] {
-      auto rng = make_rng(900 + static_cast<std::uint32_t>(c));
+    // make_rng() tells Catch of the seed, which only one thread may do.
+    clients.emplace_back([&, rng = make_rng(900 + static_cast<std::uint32_t>(c))]() mutable {
       SoakResult mine;
       for (int i = 0; i < max_requests && std::chrono::steady_clock::now() < end; ++i) {
         const std::size_t p = rng() % kPrompts.size();
