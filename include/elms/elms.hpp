@@ -16,6 +16,7 @@
 #include "elms/prompt_refiner.hpp"
 #include "elms/refine.hpp"
 #include "elms/refine_options.hpp"
+#include "elms/refiner_timing.hpp"
 #include "elms/sampler.hpp"
 #include "elms/segment.hpp"
 #include "elms/service.hpp"

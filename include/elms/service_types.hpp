@@ -54,7 +54,10 @@ struct ServiceOptions {
   CacheReuse reuse = CacheReuse::kWider;
   bool narrow_while_decoding = true;  ///< see detail/service/pacer.hpp
   bool learn = true;                  ///< the planner observes every request
-  RefineOptions refine{};             ///< `encode` is set by the service
+  /// The decision head of the refiner, where it has one, says what strategies are worth for a prompt. It is
+  /// asked where the prompt is to be cut anyway or where that takes at most 5% of the TTFT target.
+  bool decide = true;
+  RefineOptions refine{};  ///< `encode` is set by the service
 
   /// Milliseconds of a clock that never goes back; empty: the system's. For tests.
   std::function<double()> now_ms{};

@@ -36,15 +36,16 @@ struct PlannerOptions {
   std::size_t threads = 0;        ///< of the sessions; 0: the model's pool
   KvType kv_type = KvType::kF16;  ///< of the sessions
   std::vector<double>
-      keep_ratios;    ///< to choose from, (0, 1]; empty: 0.1, 0.2 ... 1.0. 1 is always among them
-  bool learn = true;  ///< false: observe() does nothing (ablation)
+      keep_ratios;          ///< to choose from, (0, 1]; empty: 0.1, 0.2 ... 1.0. 1 is always among them
+  std::vector<int> levels;  ///< to choose from; empty: all of the model
+  bool learn = true;        ///< false: observe() does nothing (ablation)
 };
 
 /// Thread-safe: plan(), predictions and observe() may be called at the same time. A plan takes some 10
 /// microseconds.
 class SLOPlanner {
  public:
-  /// kInvalidArgument for a null model and for keep ratios outside (0, 1].
+  /// kInvalidArgument for a null model, for keep ratios outside (0, 1] and for levels that there are not.
   [[nodiscard]] static Result<std::shared_ptr<SLOPlanner>> create(std::shared_ptr<const ElasticModel> model,
                                                                   PlannerOptions options = {});
 
@@ -68,6 +69,8 @@ class SLOPlanner {
   [[nodiscard]] Prediction predict_ttft(int level, std::int32_t n_prefill_tokens,
                                         std::int32_t n_cached_tokens = 0, std::int32_t n_refine_words = 0,
                                         double confidence = 0.99) const;
+  /// The refiner's pass over n_words.
+  [[nodiscard]] Prediction predict_refine(std::int32_t n_words, double confidence = 0.99) const;
   /// A token at a level with context_tokens before it.
   [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens,
                                         double confidence = 0.99) const;
@@ -97,6 +100,7 @@ class SLOPlanner {
       : model_(std::move(model)), options_(std::move(options)) {}
 
   Status init_keep_ratios();
+  Status init_levels();
   void init_profile();
   /// Times a few tokens where nothing better is known; once.
   void ensure_probed() const;
@@ -111,6 +115,7 @@ class SLOPlanner {
   PlannerOptions options_;
   std::size_t n_threads_ = 1;
   std::vector<double> keep_ratios_;         ///< ascending, the last is 1
+  std::vector<int> levels_;                 ///< to choose from
   std::optional<StrategyQualities> table_;  ///< of the model
   mutable std::once_flag probe_once_;
   mutable detail::LatencyModel latency_;  ///< written by init_profile() or once by ensure_probed()
@@ -125,6 +130,7 @@ inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create(std::shared_ptr<co
   std::shared_ptr<SLOPlanner> planner(new (std::nothrow) SLOPlanner(std::move(model), std::move(options)));
   if (planner == nullptr) return Status(StatusCode::kOutOfMemory, "planner");
   ELMS_RETURN_IF_ERROR(planner->init_keep_ratios());
+  ELMS_RETURN_IF_ERROR(planner->init_levels());
   const auto& elastic = planner->model_->elastic_metadata();
   if (elastic.has_value() && elastic->qualities.has_value()) planner->table_ = elastic->qualities;
   planner->init_profile();
@@ -144,6 +150,17 @@ inline Status SLOPlanner::init_keep_ratios() {
   keep_ratios_.push_back(1.0);
   std::sort(keep_ratios_.begin(), keep_ratios_.end());
   keep_ratios_.erase(std::unique(keep_ratios_.begin(), keep_ratios_.end()), keep_ratios_.end());
+  return {};
+}
+
+inline Status SLOPlanner::init_levels() {
+  const int n_levels = static_cast<int>(model_->levels().size());
+  levels_ = options_.levels;
+  for (int level = 0; options_.levels.empty() && level < n_levels; ++level) levels_.push_back(level);
+  for (const int level : levels_) {
+    if (level < 0 || level >= n_levels)
+      return detail::invalid_argument("planner: level ", level, ": the model has levels 0 to ", n_levels - 1);
+  }
   return {};
 }
 
@@ -207,8 +224,8 @@ inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanR
   // Reuse differs from compressing anew only where the cache holds compressible tokens.
   const bool two_ways = request.n_cached_compressible_tokens > 0;
   std::vector<detail::StrategyCandidate> out;
-  out.reserve(model_->levels().size() * keep_ratios_.size() * 2);
-  for (int level = 0; level < latency_.n_levels(); ++level) {
+  out.reserve(levels_.size() * keep_ratios_.size() * 2);
+  for (const int level : levels_) {
     const double width = model_->levels()[static_cast<std::size_t>(level)].cost_share;
     const auto quality = [&](double keep) {
       return grid != nullptr ? detail::interpolate(*grid, width, keep) : expected_quality(level, keep);
@@ -280,6 +297,13 @@ inline Prediction SLOPlanner::predict_ttft(int level, std::int32_t n_prefill_tok
   const double refine = n_refine_words > 0 ? latency_.refine_ms(n_refine_words) * now[0].factor : 0.0;
   const double prefill = latency_.prefill_ms(level, n_prefill_tokens, n_cached_tokens) * now[1].factor;
   return {refine + prefill, refine * now[0].margin + prefill * now[1].margin};
+}
+
+inline Prediction SLOPlanner::predict_refine(std::int32_t n_words, double confidence) const {
+  ensure_probed();
+  const auto now = states(confidence);
+  const double ms = n_words > 0 ? latency_.refine_ms(n_words) * now[0].factor : 0.0;
+  return {ms, ms * now[0].margin};
 }
 
 inline Prediction SLOPlanner::predict_tpot(int level, std::int32_t context_tokens, double confidence) const {

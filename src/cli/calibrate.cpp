@@ -13,13 +13,15 @@
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
 #include "cli/plot.hpp"
+#include "cli/refiner_arguments.hpp"
 #include "elms/detail/latency_fit.hpp"
+#include "elms/refiner_timing.hpp"
 
 namespace elms_cli {
 namespace {
 
 struct CalibrateArguments {
-  std::string model, output, plot;
+  std::string model, refiner, output, plot;
   double seconds = 15.0;
   double check_seconds = 8.0;
   std::size_t threads = 0;
@@ -147,6 +149,10 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
   if (arguments.save && arguments.output.empty()) {
     arguments.output = elms::profile_path(arguments.model, model->pool()->n_threads());
   }
+  std::shared_ptr<const elms::PromptRefiner> refiner;
+  if (!arguments.refiner.empty()) {
+    ELMS_ASSIGN_OR_RETURN(refiner, open_refiner(arguments.refiner, arguments.threads));
+  }
   const auto calibration = [&] {
     const InterruptGuard interrupt;
     ProgressBar bar;
@@ -154,6 +160,7 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
     options.seconds = arguments.seconds;
     options.held_out_seconds = arguments.check_seconds;
     options.kv_type = arguments.kv;
+    if (refiner != nullptr) options.refine = elms::refiner_timing(refiner);
     if (arguments.cpu_time) {
       options.clock_ms = [] { return static_cast<double>(std::clock()) * (1e3 / CLOCKS_PER_SEC); };
     }
@@ -172,7 +179,8 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
   print_calibration(*calibration, *model);
   constexpr double kDisturbed = 1.5;
   if (std::max(calibration->prefill_disturbance, calibration->decode_disturbance) > kDisturbed) {
-    std::fprintf(stderr, "elms: the machine was busy with something else; calibrate again when it is quiet\n");
+    std::fprintf(stderr,
+                 "elms: the machine was busy with something else; calibrate again when it is quiet\n");
   }
   if (!arguments.output.empty()) std::printf("\n%s: the profile\n", arguments.output.c_str());
   return {};
@@ -185,6 +193,7 @@ void add_calibrate(CLI::App& app, Action& action) {
   CLI::App& command =
       *app.add_subcommand("calibrate", "Time a model on this machine, for predictions of its latency");
   add_model(command, arguments->model);
+  command.add_option("--refiner", arguments->refiner, "Time this refiner too")->option_text("GGUF");
   command.add_option("--seconds", arguments->seconds, "Seconds to spend on times that are fitted")
       ->check(CLI::Range(0.1, 600.0))
       ->option_text("S [15]");

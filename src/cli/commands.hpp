@@ -44,6 +44,7 @@ void add_eval_quality(CLI::App& eval, Action& action);
 void add_eval_refiner_labels(CLI::App& eval, Action& action);
 void add_eval_refiner(CLI::App& eval, Action& action);
 void add_eval_refiner_tasks(CLI::App& eval, Action& action);
+void add_eval_slo(CLI::App& eval, Action& action);
 void add_eval_task(CLI::App& eval, Action& action);
 
 /// Makes `run` with the options as parsed the action when `command` is the one that was chosen.

@@ -1,12 +1,8 @@
 #include "cli/compare_report.hpp"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <functional>
 
-#include "elms/detail/error.hpp"
+#include "cli/html_page.hpp"
 
 namespace elms_cli {
 namespace {
@@ -49,38 +45,6 @@ std::vector<Series> series_of(const CompareResults& results,
   return series;
 }
 
-std::string html_text(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else
-      out += c;
-  }
-  return out;
-}
-
-std::string html_row(const std::vector<std::string>& cells, const char* tag) {
-  std::string out = "<tr>";
-  for (const std::string& cell : cells)
-    out += std::string("<") + tag + ">" + html_text(cell) + "</" + tag + ">";
-  return out + "</tr>\n";
-}
-
-constexpr const char* kPage =
-    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<style>\n"
-    "  body { font: 15px sans-serif; margin: 2em auto; max-width: 60em; color: #222; background: #fff }\n"
-    "  table { border-collapse: collapse } th, td { padding: .2em .7em; text-align: right; border-bottom: "
-    "1px solid #ddd }\n"
-    "  th:first-child, td:first-child { text-align: left } svg { max-width: 100%; height: auto }\n"
-    "  @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c } th, td { "
-    "border-color: #33373d } }\n"
-    "</style>\n";
-
 }  // namespace
 
 Json compare_json(const CompareResults& results) {
@@ -118,9 +82,8 @@ Plot perplexity_plot(const CompareResults& results, const std::string& model) {
 
 elms::Status write_compare_html(const CompareResults& results, const std::string& model,
                                 const std::string& path) {
-  std::string page = std::string(kPage) + "<title>" + html_text(model) +
-                     "</title>\n<h1>Recipes at equal cost: " + html_text(model) + "</h1>\n";
-  page += render_svg(perplexity_plot(results, model));
+  HtmlPage page(model, "Recipes at equal cost: " + model);
+  page.add_plot(perplexity_plot(results, model));
   for (const auto& [task, unused] : results.front().quality.accuracy) {
     Plot plot;
     plot.title = "Accuracy on " + task + " by recipe";
@@ -128,23 +91,16 @@ elms::Status write_compare_html(const CompareResults& results, const std::string
     plot.y_label = "accuracy (higher is better)";
     plot.series =
         series_of(results, [&task = task](const CompareResult& r) { return r.quality.accuracy.at(task); });
-    page += render_svg(plot);
+    page.add_plot(plot);
   }
-  page += "<table>\n" + html_row(header_of(results), "th");
-  for (const CompareResult& result : results) page += html_row(row_of(result), "td");
-  page +=
-      "</table>\n<p>KL: mean divergence from the full model's next token, in nats. Repeated: share of "
-      "4-grams of greedy "
+  std::vector<std::vector<std::string>> rows;
+  for (const CompareResult& result : results) rows.push_back(row_of(result));
+  page.add_table(header_of(results), rows);
+  page.add_text(
+      "KL: mean divergence from the full model's next token, in nats. Repeated: share of 4-grams of greedy "
       "texts that occurred before in the same text. NLL by full: mean negative log likelihood of these texts "
-      "under the "
-      "full model.</p>\n</html>\n";
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr)
-    return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
-  const bool written = std::fwrite(page.data(), 1, page.size(), file) == page.size();
-  const bool closed = std::fclose(file) == 0;
-  if (written && closed) return {};
-  return elms::detail::error(elms::StatusCode::kIoError, path, ": ", std::strerror(errno));
+      "under the full model.");
+  return page.write(path);
 }
 
 }  // namespace elms_cli

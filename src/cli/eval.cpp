@@ -137,6 +137,7 @@ void add_eval(CLI::App& app, Action& action) {
   add_eval_task(eval, action);
   add_eval_refiner(eval, action);
   add_eval_refiner_tasks(eval, action);
+  add_eval_slo(eval, action);
 }
 
 }  // namespace elms_cli

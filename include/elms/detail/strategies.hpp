@@ -18,6 +18,13 @@
 
 namespace elms::inline v0::detail {
 
+/// Words that the refiner reads of a request's prompt; where the request does not say, three for four
+/// compressible tokens.
+[[nodiscard]] inline std::int32_t estimated_words(const PlanRequest& request) noexcept {
+  if (request.n_refine_words >= 0) return request.n_refine_words;
+  return static_cast<std::int32_t>((std::int64_t{request.n_compressible_tokens} * 3 + 3) / 4);
+}
+
 /// A request whose counts fit each other.
 [[nodiscard]] inline PlanRequest tidy(const PlanRequest& given) {
   constexpr std::int32_t kMost = 1 << 28;  // sums of two stay in range
@@ -32,8 +39,7 @@ namespace elms::inline v0::detail {
   clamp_to(request.n_cached_compressible_tokens,
            std::min(request.n_cached_tokens, request.n_compressible_tokens));
   clamp_to(request.n_cached_head_tokens, request.n_cached_tokens - request.n_cached_compressible_tokens);
-  // No words for the compressible tokens are about three for four tokens.
-  if (request.n_refine_words < 0) request.n_refine_words = (request.n_compressible_tokens * 3 + 3) / 4;
+  request.n_refine_words = estimated_words(request);
   request.elapsed_ms = std::isfinite(request.elapsed_ms) ? std::max(0.0, request.elapsed_ms) : 0.0;
   request.confidence = std::isfinite(request.confidence) ? std::clamp(request.confidence, 0.5, 0.9999) : 0.99;
   return request;

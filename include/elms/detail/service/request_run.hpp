@@ -175,12 +175,23 @@ class RequestRun {
     return true;
   }
 
-  /// The refiner's pass before planning, where it has a say in the plan. Its scores are then there already.
-  Status analyse(PlanRequest& request) {
+  /// Whether what the decision head says of this prompt is worth the refiner's time: where the prompt will be
+  /// cut anyway, whose scores come out of the same pass, or where the pass is short.
+  [[nodiscard]] bool decision_pays(PlanRequest request) const {
+    constexpr double kShortPass = 0.05;  // of the TTFT target
     const bool has_target = request_.shares.has_value() || std::isfinite(request_.slo.ttft_ms) ||
                             std::isfinite(request_.slo.tpot_ms);
-    if (!may_refine(request) || planner_.is_forced() || !has_target || !parts_.options.refiner->can_decide())
-      return {};
+    if (!parts_.options.decide || !parts_.options.refiner->can_decide() || !has_target) return false;
+    request.elapsed_ms = now() - arrival_ms_;
+    const Plan without = planner_.plan_with_cache(slot_, request);
+    if (without.keep_ratio < 1.0) return true;
+    const std::int32_t n_words = estimated_words(request);
+    return parts_.options.planner->predict_refine(n_words).ms <= kShortPass * without.slo.ttft_ms;
+  }
+
+  /// The refiner's pass before planning, where it has a say in the plan. Its scores are then there already.
+  Status analyse(PlanRequest& request) {
+    if (!may_refine(request) || planner_.is_forced() || !decision_pays(request)) return {};
     const double begin_ms = now();
     const SLOPlanner& planner = *parts_.options.planner;
     const SloShares shares =
@@ -192,6 +203,7 @@ class RequestRun {
       return analysis.error().code() == StatusCode::kCancelled ? Status() : analysis.error();
     if (analysis->strategies.valid()) request.qualities = std::move(analysis->strategies);
     scores_ = std::move(analysis->scores);
+    n_words_read_ = estimated_words(request);
     if (!scores_.empty()) request.n_refine_words = 0;
     return {};
   }
@@ -307,7 +319,7 @@ class RequestRun {
     if (source.n_tokens() > 0) {
       Observation first;
       first.level = answer_.plan.level;
-      first.n_refine_words = std::max(0, answer_.plan.n_refine_words);
+      first.n_refine_words = std::max(n_words_read_, answer_.plan.n_refine_words);
       first.refine_ms = answer_.times.refine_ms;
       first.n_prefill_tokens = n_prefilled;
       first.n_cached_tokens = answer_.n_reused_tokens;
@@ -325,8 +337,9 @@ class RequestRun {
   double arrival_ms_;
   SessionSlot& slot_;
   Answer& answer_;
-  std::vector<float> scores_;    ///< of the prompt's words, where analyse() made them
-  std::vector<TokenId> tokens_;  ///< as run
+  std::vector<float> scores_;      ///< of the prompt's words, where analyse() made them
+  std::int32_t n_words_read_ = 0;  ///< by the refiner in analyse()
+  std::vector<TokenId> tokens_;    ///< as run
 };
 
 }  // namespace elms::inline v0::detail

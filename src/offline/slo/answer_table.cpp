@@ -1,0 +1,67 @@
+#include "offline/slo/answer_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "elms/service.hpp"
+#include "offline/progress_meter.hpp"
+
+namespace elms::inline v0::offline {
+
+Result<AnswerTable> AnswerTable::make(const Trace& trace, const SloEvalOptions& options) {
+  AnswerTable table;
+  if (options.refiner != nullptr) table.keep_ratios_ = options.keep_ratios;
+  table.keep_ratios_.push_back(1.0);
+  std::sort(table.keep_ratios_.begin(), table.keep_ratios_.end());
+  table.n_levels_ = options.model->levels().size();
+  table.right_.resize(trace.requests.size() * table.n_levels_ * table.keep_ratios_.size());
+
+  ServiceOptions service_options;
+  service_options.model = options.model;
+  service_options.refiner = options.refiner;
+  service_options.reuse = CacheReuse::kOff;
+  service_options.narrow_while_decoding = service_options.learn = false;
+  service_options.n_sessions = 1;
+  ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<ElasticService> service,
+                        ElasticService::create(std::move(service_options)));
+  ProgressMeter progress(options.progress, "oracle");
+  for (std::size_t r = 0; r < trace.requests.size(); ++r) {
+    const TraceRequest& request = trace.requests[r];
+    ServiceRequest asked;
+    asked.prompt = request.prompt;
+    asked.max_tokens = request.max_tokens;
+    asked.stop = {"\n"};
+    for (std::size_t k = 0; k < table.keep_ratios_.size(); ++k) {
+      for (int level = 0; level < static_cast<int>(table.n_levels_); ++level) {
+        asked.level = level;
+        asked.keep_ratio = table.keep_ratios_[k];
+        ELMS_ASSIGN_OR_RETURN(const Answer answer, service->generate(asked));
+        table.right_[table.index(r, level, k)] = first_line(answer.text) == request.answer ? 1 : 0;
+      }
+    }
+    ELMS_RETURN_IF_ERROR(
+        progress.report(static_cast<double>(r + 1) / static_cast<double>(trace.requests.size())));
+  }
+  return table;
+}
+
+bool AnswerTable::right(std::size_t request, int level, double keep_ratio) const noexcept {
+  constexpr double kSame = 1e-9;
+  for (std::size_t k = 0; k < keep_ratios_.size(); ++k) {
+    if (std::abs(keep_ratios_[k] - keep_ratio) < kSame) return right_[index(request, level, k)] != 0;
+  }
+  return false;
+}
+
+std::int64_t AnswerTable::n_answerable() const noexcept {
+  const std::size_t n_each = n_levels_ * keep_ratios_.size();
+  std::int64_t n = 0;
+  for (std::size_t begin = 0; begin < right_.size(); begin += n_each) {
+    const auto first = right_.begin() + static_cast<std::ptrdiff_t>(begin);
+    n += std::any_of(first, first + static_cast<std::ptrdiff_t>(n_each),
+                     [](std::uint8_t r) { return r != 0; });
+  }
+  return n;
+}
+
+}  // namespace elms::inline v0::offline
