@@ -32,9 +32,9 @@ elms::Status compare(const CompareArguments& arguments) {
   ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
   ELMS_ASSIGN_OR_RETURN(const std::string text, read_text(arguments.text));
   ELMS_ASSIGN_OR_RETURN(const std::string calibration, read_text(arguments.calibration));
-  std::vector<offline::CompareTask> tasks;
+  std::vector<offline::TaskFile> tasks;
   for (const std::string& path : arguments.tasks) {
-    offline::CompareTask& task = tasks.emplace_back();
+    offline::TaskFile& task = tasks.emplace_back();
     task.name = std::filesystem::path(path).stem().string();
     ELMS_ASSIGN_OR_RETURN(task.items, offline::read_tasks(path));
   }

@@ -50,7 +50,7 @@ elms::Status evaluate(const SloArguments& arguments) {
   if (!arguments.profile.empty()) {
     ELMS_ASSIGN_OR_RETURN(options.profile, find_profile(*options.model, arguments.profile));
   }
-  std::vector<offline::SloTask> tasks;
+  std::vector<offline::TaskFile> tasks;
   for (const std::string& path : arguments.tasks) {
     ELMS_ASSIGN_OR_RETURN(auto items, offline::read_tasks(path));
     tasks.push_back({std::filesystem::path(path).stem().string(), std::move(items)});
@@ -89,7 +89,7 @@ void add_trace_options(CLI::App& command, offline::SloEvalOptions& options) {
   command
       .add_option("--load", options.load, "Requests arrive at this share of what the full model could serve")
       ->check(CLI::Range(0.001, 100.0))
-      ->option_text("L [0.5]");
+      ->option_text("L [0.25]");
   command
       .add_option("--keep-ratios", options.keep_ratios, "Shares of a prompt to choose from, beside the whole")
       ->delimiter(',')

@@ -30,7 +30,9 @@ Json score_json(const SloScore& score) {
           {"ttft_p99_over_target", score.ttft_over_target.p99},
           {"tpot_p50_over_target", score.tpot_over_target.p50},
           {"tpot_p95_over_target", score.tpot_over_target.p95},
-          {"tpot_p99_over_target", score.tpot_over_target.p99}};
+          {"tpot_p99_over_target", score.tpot_over_target.p99},
+          {"mean_width", score.mean_width},
+          {"mean_keep_ratio", score.mean_keep_ratio}};
 }
 
 Json strategy_json(const SloStrategyResult& strategy, const SloEvalResult& result) {
@@ -45,8 +47,6 @@ Json strategy_json(const SloStrategyResult& strategy, const SloEvalResult& resul
     classes.push_back(std::move(one));
   }
   json["per_class"] = std::move(classes);
-  json["mean_width"] = strategy.mean_width;
-  json["mean_keep_ratio"] = strategy.mean_keep_ratio;
   json["mean_ttft_ms"] = strategy.mean_ttft_ms;
   json["mean_refine_ms"] = strategy.mean_refine_ms;
   json["mean_plan_ms"] = strategy.mean_plan_ms;
@@ -71,8 +71,8 @@ std::vector<std::string> total_row(const SloStrategyResult& s) {
           fixed(s.total.tpot_attained, 3),
           fixed(s.total.ttft_over_target.p99, 2),
           fixed(s.total.tpot_over_target.p99, 2),
-          fixed(s.mean_width, 2),
-          fixed(s.mean_keep_ratio, 2),
+          fixed(s.total.mean_width, 2),
+          fixed(s.total.mean_keep_ratio, 2),
           fixed(overhead, 1) + "%",
           readable_bytes(s.memory_bytes)};
 }

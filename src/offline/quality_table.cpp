@@ -8,32 +8,87 @@
 #include "elms/detail/elastic_metadata.hpp"
 #include "elms/detail/error.hpp"
 #include "elms/detail/strategy_quality.hpp"
+#include "offline/slo/answer_table.hpp"
 
 namespace elms::inline v0::offline {
 
-Result<StrategyQualities> quality_table(std::span<const TaskEvalResult> scores) {
-  struct Sum {
-    double accuracy = 0.0, chance = 0.0, n = 0.0;
-  };
-  std::map<float, Sum> by_width;
-  for (const TaskEvalResult& score : scores) {
-    Sum& sum = by_width[static_cast<float>(score.cost_share)];
-    sum.accuracy += score.total.accuracy();
-    sum.chance += score.chance;
-    sum.n += 1.0;
+namespace {
+
+/// Means of the files' shares of right answers at [level][keep ratio].
+using Grid = std::vector<std::vector<double>>;
+
+/// Adds what one file's answers say, of `n_files`.
+Status add_file(const TaskFile& file, const QualityTableOptions& options, double n_files, Grid& grid,
+                std::vector<double>& keep_ratios, QualityTable& table) {
+  const auto n_all = static_cast<std::int64_t>(file.items.size());
+  const std::int64_t n = options.max_items == 0 ? n_all : std::min(n_all, options.max_items);
+  std::vector<Question> questions;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const TaskItem& item = file.items[static_cast<std::size_t>(i * n_all / n)];
+    if (item.answer >= item.choices.size())
+      return detail::invalid_argument("quality: an item of ", file.name, " has no right choice");
+    questions.push_back(question_of(item, options.max_answer_tokens));
   }
-  if (by_width.empty()) return detail::invalid_argument("quality table: there are no scores");
-  StrategyQualities table;
-  for (int tenth = 1; tenth <= 10; ++tenth) table.keep_ratios.push_back(static_cast<float>(tenth) / 10.0f);
-  for (const auto& [width, sum] : by_width) {
-    table.widths.push_back(width);
-    const double accuracy = sum.accuracy / sum.n, chance = std::min(accuracy, sum.chance / sum.n);
-    for (const float keep : table.keep_ratios) {
-      const double share = detail::default_quality(1.0, static_cast<double>(keep));
-      table.quality.push_back(static_cast<float>(chance + (accuracy - chance) * share));
+  std::vector<const Question*> asked;
+  for (const Question& question : questions) asked.push_back(&question);
+  ELMS_ASSIGN_OR_RETURN(
+      const AnswerTable answers,
+      AnswerTable::make(asked, {options.model, options.refiner, options.keep_ratios, options.progress},
+                        file.name));
+  keep_ratios.assign(answers.keep_ratios().begin(), answers.keep_ratios().end());
+  grid.resize(options.model->levels().size(), std::vector<double>(keep_ratios.size(), 0.0));
+  for (std::size_t level = 0; level < grid.size(); ++level) {
+    for (std::size_t k = 0; k < keep_ratios.size(); ++k) {
+      for (std::size_t q = 0; q < questions.size(); ++q)
+        grid[level][k] += (answers.right(q, static_cast<int>(level), keep_ratios[k]) ? 1.0 : 0.0) /
+                          (static_cast<double>(n) * n_files);
     }
   }
-  if (!table.valid()) return detail::invalid_argument("quality table: widths or accuracies outside 0 to 1");
+  table.n_items += n;
+  return {};
+}
+
+/// Where keep ratios were not measured: the default curve below what the whole prompt gives.
+void extend_by_curve(Grid& grid, std::vector<double>& keep_ratios) {
+  keep_ratios.clear();
+  for (int tenth = 1; tenth <= 10; ++tenth) keep_ratios.push_back(tenth / 10.0);
+  for (std::vector<double>& row : grid) {
+    const double whole = row.back();
+    row.clear();
+    for (const double keep : keep_ratios) row.push_back(whole * detail::default_quality(1.0, keep));
+  }
+}
+
+}  // namespace
+
+Result<QualityTable> measure_quality(std::span<const TaskFile> files, const QualityTableOptions& options) {
+  if (options.model == nullptr) return detail::invalid_argument("quality: the model is null");
+  if (files.empty() || options.max_items < 0 || options.max_answer_tokens < 1) {
+    return detail::invalid_argument("quality: ", files.size(), " files, at most ", options.max_items,
+                                    " items and answers of ", options.max_answer_tokens, " tokens");
+  }
+  QualityTable table;
+  Grid grid;
+  std::vector<double> keep_ratios;
+  for (const TaskFile& file : files) {
+    if (file.items.empty()) return detail::invalid_argument("quality: ", file.name, " has no items");
+    ELMS_RETURN_IF_ERROR(
+        add_file(file, options, static_cast<double>(files.size()), grid, keep_ratios, table));
+  }
+  if (options.refiner == nullptr) extend_by_curve(grid, keep_ratios);
+  std::map<float, std::vector<std::size_t>> by_width;
+  for (std::size_t level = 0; level < grid.size(); ++level)
+    by_width[static_cast<float>(options.model->levels()[level].cost_share)].push_back(level);
+  table.qualities.keep_ratios.assign(keep_ratios.begin(), keep_ratios.end());
+  for (const auto& [width, levels] : by_width) {
+    table.qualities.widths.push_back(width);
+    for (std::size_t k = 0; k < keep_ratios.size(); ++k) {
+      double sum = 0.0;
+      for (const std::size_t level : levels) sum += grid[level][k];
+      table.qualities.quality.push_back(
+          static_cast<float>(std::min(1.0, sum / static_cast<double>(levels.size()))));
+    }
+  }
   return table;
 }
 

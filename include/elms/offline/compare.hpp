@@ -34,11 +34,6 @@ enum class Recipe : std::uint8_t {
 [[nodiscard]] std::string_view to_string(Recipe recipe) noexcept;
 [[nodiscard]] std::vector<Recipe> all_recipes();
 
-struct CompareTask {
-  std::string name;
-  std::vector<TaskItem> items;
-};
-
 struct CompareOptions {
   std::vector<Recipe> recipes = all_recipes();
   std::vector<double> cost_targets = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};  ///< ascending, (0, 1)
@@ -83,7 +78,7 @@ struct CompareResult {
 [[nodiscard]] Result<std::vector<CompareResult>> compare_recipes(const std::string& input,
                                                                  std::string_view held_out_text,
                                                                  std::string_view calibration_text,
-                                                                 const std::vector<CompareTask>& tasks,
+                                                                 const std::vector<TaskFile>& tasks,
                                                                  const CompareOptions& options = {});
 
 }  // namespace elms::inline v0::offline

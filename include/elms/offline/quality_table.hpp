@@ -1,19 +1,42 @@
 // The quality table of a model: what the planner believes of strategies without a decision head.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
-#include "elms/offline/task_eval.hpp"
+#include "elms/elastic_model.hpp"
+#include "elms/offline/progress.hpp"
+#include "elms/offline/tasks.hpp"
+#include "elms/prompt_refiner.hpp"
 #include "elms/slo.hpp"
 #include "elms/status.hpp"
 
 namespace elms::inline v0::offline {
 
-/// A table from accuracies at levels with the whole prompt. Keep ratios 0.1 to 1 follow the planner's default
-/// curve between that accuracy and chance: only widths are measured. Levels of one cost are averaged.
-/// kInvalidArgument for no scores.
-[[nodiscard]] Result<StrategyQualities> quality_table(std::span<const TaskEvalResult> scores);
+struct QualityTableOptions {
+  std::shared_ptr<const ElasticModel> model;
+  /// Cuts the prompts; null: keep ratios are not measured but follow the planner's default curve.
+  std::shared_ptr<const PromptRefiner> refiner;
+  std::vector<double> keep_ratios = {0.2, 0.4, 0.6, 0.8};  ///< to measure, beside 1
+  std::int64_t max_items = 0;                              ///< of every file, evenly spread; 0: all
+  std::int32_t max_answer_tokens = 24;
+  ProgressCallback progress;
+};
+
+struct QualityTable {
+  StrategyQualities qualities;
+  std::int64_t n_items = 0;
+};
+
+/// How often the model's own greedy answer to an item (its first line) is the right choice, at every level
+/// and keep ratio; every file counts the same. Prompts are cut as task_segments() says. Levels of one cost
+/// are averaged. kInvalidArgument for options and files that hold nothing, kNotFound without a tokenizer,
+/// kCancelled, and what answering fails with.
+[[nodiscard]] Result<QualityTable> measure_quality(std::span<const TaskFile> files,
+                                                   const QualityTableOptions& options);
 
 /// Writes the elastic GGUF `model` again with the table in its elms.quality.* keys; `source` says what it was
 /// measured on. The file appears when it is complete. kUnsupported for what is no elastic GGUF,

@@ -39,7 +39,7 @@ enum class SloStrategy : std::uint8_t {
                    ///< TTFT share; no clock is looked at
   kLayerDropping,  ///< whole layers go, those first without which the loss is least: the deepest model that
                    ///< is predicted to be in time; one dense model in memory for each depth
-  kRandom,  ///< any strategy that is predicted to be in time
+  kRandom,         ///< any strategy that is predicted to be in time
   kOracle,  ///< knows beforehand which strategies answer right: the fastest right one predicted to be in time
   kElmsTable,    ///< ablation: kElms without the decision head
   kElmsFixed,    ///< ablation: kElms that does not learn from requests
@@ -52,11 +52,6 @@ enum class SloStrategy : std::uint8_t {
 [[nodiscard]] std::optional<SloStrategy> parse_slo_strategy(std::string_view name) noexcept;
 /// All but the ablations.
 [[nodiscard]] std::vector<SloStrategy> default_slo_strategies();
-
-struct SloTask {
-  std::string name;
-  std::vector<TaskItem> items;
-};
 
 struct SloEvalOptions {
   std::shared_ptr<const ElasticModel> model;
@@ -73,7 +68,7 @@ struct SloEvalOptions {
   /// 0 is even and positive values prefer tight targets.
   double skew = 0.0;
   /// Requests arrive as a Poisson process at this share of what the full model could serve.
-  double load = 0.5;
+  double load = 0.25;
   std::int32_t max_answer_tokens = 24;
   double confidence = 0.99;
   std::int32_t n_pieces = 4;  ///< the trace is cut up, and strategies take turns at each piece
@@ -100,13 +95,13 @@ struct SloScore {
   double ttft_attained = 0.0, tpot_attained = 0.0, attained = 0.0;  ///< target met; both
   double attained_of_feasible = 0.0, attained_of_promised = 0.0;    ///< both met, of those
   OverTarget ttft_over_target, tpot_over_target;
+  double mean_width = 0.0, mean_keep_ratio = 0.0;  ///< as planned
 };
 
 struct SloStrategyResult {
   std::string name;                 ///< to_string(), of kStatic with its width: "static-0.50"
   std::vector<SloScore> per_class;  ///< [n_classes]
   SloScore total;
-  double mean_width = 0.0, mean_keep_ratio = 0.0;
   double mean_ttft_ms = 0.0, mean_refine_ms = 0.0, mean_plan_ms = 0.0;  ///< refine: with the decision head
   std::int64_t n_level_changes = 0;                                     ///< while decoding
   std::uint64_t memory_bytes = 0;  ///< weights of all its models, and KV caches
@@ -126,7 +121,7 @@ struct SloEvalResult {
 /// and profile for all. Takes about seconds times the number of contenders. kInvalidArgument for options that
 /// cannot be and tasks without items; kNotFound without a tokenizer; kCancelled; what opening and running
 /// models fails with.
-[[nodiscard]] Result<SloEvalResult> evaluate_slo(std::span<const SloTask> tasks,
+[[nodiscard]] Result<SloEvalResult> evaluate_slo(std::span<const TaskFile> tasks,
                                                  const SloEvalOptions& options);
 
 }  // namespace elms::inline v0::offline

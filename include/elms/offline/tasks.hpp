@@ -73,6 +73,12 @@ struct TaskItem {
       solved;  ///< byte ranges of the prompt: answers of its examples
 };
 
+/// Items that belong together, as a file has them.
+struct TaskFile {
+  std::string name;
+  std::vector<TaskItem> items;
+};
+
 struct TaskSet {
   std::vector<TaskItem> items;   ///< in an order that the seed shuffles
   std::size_t functions = 0;     ///< known of this source

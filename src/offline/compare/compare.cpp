@@ -41,7 +41,7 @@ Status check(const detail::ModelSource& source, const CompareOptions& options) {
 
 /// The items that fit into the model's context, evenly spread, as tokens.
 QualityMeter::Inputs::Task tokenize(const Tokenizer& tokenizer, const ModelConfig& config,
-                                    const CompareTask& task, std::int64_t max_items) {
+                                    const TaskFile& task, std::int64_t max_items) {
   QualityMeter::Inputs::Task out;
   out.name = task.name;
   const std::size_t n = max_items > 0 ? std::min(task.items.size(), count(max_items)) : task.items.size();
@@ -62,7 +62,7 @@ QualityMeter::Inputs::Task tokenize(const Tokenizer& tokenizer, const ModelConfi
 }
 
 Result<QualityMeter::Inputs> quality_inputs(const Tokenizer& tokenizer, const ModelConfig& config,
-                                            std::string_view text, const std::vector<CompareTask>& tasks,
+                                            std::string_view text, const std::vector<TaskFile>& tasks,
                                             const CompareOptions& options) {
   QualityMeter::Inputs inputs;
   const std::size_t length = std::min(count(options.window_tokens), count(config.context_length));
@@ -72,7 +72,7 @@ Result<QualityMeter::Inputs> quality_inputs(const Tokenizer& tokenizer, const Mo
     return detail::invalid_argument("compare: the held-out text predicts nothing");
   inputs.kl_windows = (count(options.kl_tokens) + inputs.held_out.length - 1) / inputs.held_out.length;
   inputs.n_prompts = count(options.prompts);
-  for (const CompareTask& task : tasks) {
+  for (const TaskFile& task : tasks) {
     inputs.tasks.push_back(tokenize(tokenizer, config, task, options.max_items));
     if (inputs.tasks.back().items.empty())
       return detail::invalid_argument("compare: no item of ", task.name, " fits into the context");
@@ -124,7 +124,7 @@ std::vector<Recipe> all_recipes() {
 
 Result<std::vector<CompareResult>> compare_recipes(const std::string& input, std::string_view held_out_text,
                                                    std::string_view calibration_text,
-                                                   const std::vector<CompareTask>& tasks,
+                                                   const std::vector<TaskFile>& tasks,
                                                    const CompareOptions& options) {
   std::shared_ptr<ThreadPool> pool = options.pool;
   if (pool == nullptr) {

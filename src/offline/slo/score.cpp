@@ -34,6 +34,8 @@ class ScoreSum {
     n_feasible_met_ += request.feasible && ttft && tpot;
     n_promised_ += outcome.promised;
     n_promised_met_ += outcome.promised && ttft && tpot;
+    width_ += outcome.width;
+    keep_ratio_ += outcome.keep_ratio;
     if (!outcome.answered) return;
     ttft_ratios_.push_back(outcome.ttft_ms / request.slo.ttft_ms);
     if (outcome.tpot_ms > 0.0) tpot_ratios_.push_back(outcome.tpot_ms / request.slo.tpot_ms);
@@ -54,6 +56,8 @@ class ScoreSum {
     score.attained = share(n_both_, n_);
     score.attained_of_feasible = share(n_feasible_met_, n_feasible_);
     score.attained_of_promised = share(n_promised_met_, n_promised_);
+    score.mean_width = n_ == 0 ? 0.0 : width_ / static_cast<double>(n_);
+    score.mean_keep_ratio = n_ == 0 ? 0.0 : keep_ratio_ / static_cast<double>(n_);
     score.ttft_over_target = over_target(ttft_ratios_);
     score.tpot_over_target = over_target(tpot_ratios_);
     return score;
@@ -62,6 +66,7 @@ class ScoreSum {
  private:
   std::int64_t n_ = 0, n_right_ = 0, n_right_in_time_ = 0, n_ttft_ = 0, n_tpot_ = 0, n_both_ = 0;
   std::int64_t n_feasible_ = 0, n_feasible_met_ = 0, n_promised_ = 0, n_promised_met_ = 0;
+  double width_ = 0.0, keep_ratio_ = 0.0;
   std::vector<double> ttft_ratios_, tpot_ratios_;
 };
 
@@ -80,8 +85,6 @@ SloStrategyResult score_outcomes(const Trace& trace, std::size_t n_classes, cons
     const Outcome& outcome = outcomes[i];
     classes[request.slo_class].add(request, outcome);
     total.add(request, outcome);
-    result.mean_width += outcome.width / n;
-    result.mean_keep_ratio += outcome.keep_ratio / n;
     result.mean_ttft_ms += outcome.ttft_ms / n;
     result.mean_refine_ms += outcome.refine_ms / n;
     result.mean_plan_ms += outcome.plan_ms / n;

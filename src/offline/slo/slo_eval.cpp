@@ -34,13 +34,13 @@ constexpr std::array kStrategyNames = {
     std::pair{SloStrategy::kElmsOffline, "elms-offline"},
 };
 
-Status check(std::span<const SloTask> tasks, const SloEvalOptions& options) {
+Status check(std::span<const TaskFile> tasks, const SloEvalOptions& options) {
   if (options.model == nullptr) return invalid_argument("slo: the model is null");
   if (tasks.empty() || options.classes.empty() || options.strategies.empty()) {
     return invalid_argument("slo: ", tasks.size(), " tasks, ", options.classes.size(), " classes and ",
                             options.strategies.size(), " strategies; at least one of each is needed");
   }
-  for (const SloTask& task : tasks) {
+  for (const TaskFile& task : tasks) {
     if (task.items.empty()) return invalid_argument("slo: the task ", task.name, " has no items");
     for (const TaskItem& item : task.items) {
       if (item.answer >= item.choices.size() || first_line(item.choices[item.answer]).empty())
@@ -75,10 +75,10 @@ Result<DeviceProfile> profile_of(const SloEvalOptions& options) {
 }
 
 /// Prompts, as text to find out on which layers matter least.
-std::string prompts_of(std::span<const SloTask> tasks) {
+std::string prompts_of(std::span<const TaskFile> tasks) {
   constexpr std::size_t kItems = 8;
   std::string text;
-  for (const SloTask& task : tasks) {
+  for (const TaskFile& task : tasks) {
     for (std::size_t i = 0; i < std::min(kItems, task.items.size()); ++i) {
       text += task.items[i].prompt + task.items[i].choices[task.items[i].answer] + "\n";
     }
@@ -165,7 +165,7 @@ std::vector<SloClass> six_slo_classes() {
           {"0.4/0.7", {0.4, 0.7}}, {"0.2/0.6", {0.2, 0.6}}, {"0.2/0.5", {0.2, 0.5}}};
 }
 
-Result<SloEvalResult> evaluate_slo(std::span<const SloTask> tasks, const SloEvalOptions& options) {
+Result<SloEvalResult> evaluate_slo(std::span<const TaskFile> tasks, const SloEvalOptions& options) {
   ELMS_RETURN_IF_ERROR(check(tasks, options));
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, options.model->tokenizer());
   ELMS_ASSIGN_OR_RETURN(const DeviceProfile profile, profile_of(options));
@@ -181,7 +181,12 @@ Result<SloEvalResult> evaluate_slo(std::span<const SloTask> tasks, const SloEval
   std::optional<AnswerTable> answers;
   if (std::find(options.strategies.begin(), options.strategies.end(), SloStrategy::kOracle) !=
       options.strategies.end()) {
-    ELMS_ASSIGN_OR_RETURN(answers, AnswerTable::make(trace, options));
+    std::vector<const Question*> questions;
+    for (const TraceRequest& request : trace.requests) questions.push_back(&request);
+    ELMS_ASSIGN_OR_RETURN(
+        answers,
+        AnswerTable::make(questions, {options.model, options.refiner, options.keep_ratios, options.progress},
+                          "oracle"));
     result.oracle_accuracy_ceiling =
         static_cast<double>(answers->n_answerable()) / static_cast<double>(trace.requests.size());
   }

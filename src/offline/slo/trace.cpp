@@ -6,7 +6,6 @@
 #include "elms/detail/error.hpp"
 #include "elms/detail/random.hpp"
 #include "elms/detail/service/prompt_shape.hpp"
-#include "elms/offline/refiner_eval.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
@@ -41,8 +40,8 @@ std::vector<double> class_weights(std::size_t n, double skew) {
 /// Items of all tasks in turn, each task's in a shuffled order, from the start again when all were used.
 class ItemDeck {
  public:
-  ItemDeck(std::span<const SloTask> tasks, Random& random) : tasks_(tasks) {
-    for (const SloTask& task : tasks) {
+  ItemDeck(std::span<const TaskFile> tasks, Random& random) : tasks_(tasks) {
+    for (const TaskFile& task : tasks) {
       std::vector<std::size_t>& order = orders_.emplace_back(task.items.size());
       for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
       for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
@@ -55,7 +54,7 @@ class ItemDeck {
   }
 
  private:
-  std::span<const SloTask> tasks_;
+  std::span<const TaskFile> tasks_;
   std::vector<std::vector<std::size_t>> orders_;
   std::size_t n_drawn_ = 0;
 };
@@ -63,10 +62,8 @@ class ItemDeck {
 TraceRequest request_of(const TaskItem& item, std::size_t slo_class, const SloEvalOptions& options,
                         const Tokenizer& tokenizer) {
   TraceRequest request;
+  static_cast<Question&>(request) = question_of(item, options.max_answer_tokens);
   request.slo_class = slo_class;
-  request.prompt = task_segments(item.prompt);
-  request.answer = first_line(item.choices[item.answer]);
-  request.max_tokens = options.max_answer_tokens;
   detail::PromptShape(tokenizer, request.prompt, true).describe(0, request.plan);
   request.plan.may_refine = options.refiner != nullptr && request.plan.n_compressible_tokens > 0;
   request.plan.confidence = options.confidence;
@@ -80,15 +77,7 @@ TraceRequest request_of(const TaskItem& item, std::size_t slo_class, const SloEv
 
 }  // namespace
 
-std::string first_line(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  std::string_view line = text.substr(begin, text.find('\n', begin) - begin);
-  return std::string(line.substr(0, line.find_last_not_of(kBlanks) + 1));
-}
-
-Result<Trace> make_trace(std::span<const SloTask> tasks, const SloEvalOptions& options,
+Result<Trace> make_trace(std::span<const TaskFile> tasks, const SloEvalOptions& options,
                          const SLOPlanner& planner, const Tokenizer& tokenizer) {
   Random random(options.trace_seed);
   const std::vector<double> weights = class_weights(options.classes.size(), options.skew);
