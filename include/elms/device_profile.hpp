@@ -43,12 +43,14 @@ struct ProfileKey {
                                      KvType kv_type = KvType::kF16);
 
 /// A phase's law: milliseconds = sum of coefficient times term (the terms: detail/latency_terms.hpp), and how
-/// far single runs lay from it.
+/// far runs lay from it. What else happens on a machine comes in stalls of some length, so that its effect on
+/// a job grows like the square root of the job's time; what the law itself gets wrong grows like the time.
 struct PhaseProfile {
   std::vector<double> coefficients;  ///< [terms of the phase], ms per unit of the term, >= 0
-  /// log(measured / predicted) of single runs, ascending; the margins of a confidence come from it. At most
-  /// 256.
-  std::vector<double> residuals;
+  /// (measured - typical) / sqrt(typical) of single runs of a job, in sqrt(ms), ascending. At most 256.
+  std::vector<double> noise;
+  /// Robust deviation of log(typical / predicted) over jobs.
+  double misfit = 0.0;
 };
 
 /// A value; save() and load() are the only ones that touch files, and only when called.

@@ -71,9 +71,9 @@ class SLOPlanner {
                                         double confidence = 0.99) const;
   /// The refiner's pass over n_words.
   [[nodiscard]] Prediction predict_refine(std::int32_t n_words, double confidence = 0.99) const;
-  /// A token at a level with context_tokens before it.
-  [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens,
-                                        double confidence = 0.99) const;
+  /// The mean of n_tokens tokens at a level with about context_tokens before them.
+  [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens, double confidence = 0.99,
+                                        std::int32_t n_tokens = 64) const;
 
   /// What the full model takes for the whole prompt without a cache, margins included, as calibrated: what
   /// shares are shares of. Not moved by what was observed, so that targets stay where they are when the
@@ -267,7 +267,7 @@ inline Plan SLOPlanner::plan(const PlanRequest& given) const {
 inline void SLOPlanner::learn(Phase phase, double measured_ms, double law_ms) {
   if (!(measured_ms > 0.0) || !(law_ms > 0.0) || !std::isfinite(measured_ms)) return;
   const std::lock_guard lock(mutex_);
-  drift_[static_cast<std::size_t>(phase)].add(std::log(measured_ms / law_ms));
+  drift_[static_cast<std::size_t>(phase)].add(std::log(measured_ms / law_ms), law_ms);
 }
 
 inline void SLOPlanner::observe(const Observation& seen) {
@@ -296,21 +296,22 @@ inline Prediction SLOPlanner::predict_ttft(int level, std::int32_t n_prefill_tok
   const auto now = states(confidence);
   const double refine = n_refine_words > 0 ? latency_.refine_ms(n_refine_words) * now[0].factor : 0.0;
   const double prefill = latency_.prefill_ms(level, n_prefill_tokens, n_cached_tokens) * now[1].factor;
-  return {refine + prefill, refine * now[0].margin + prefill * now[1].margin};
+  return {refine + prefill, std::hypot(now[0].margin_ms(refine), now[1].margin_ms(prefill))};
 }
 
 inline Prediction SLOPlanner::predict_refine(std::int32_t n_words, double confidence) const {
   ensure_probed();
   const auto now = states(confidence);
   const double ms = n_words > 0 ? latency_.refine_ms(n_words) * now[0].factor : 0.0;
-  return {ms, ms * now[0].margin};
+  return {ms, now[0].margin_ms(ms)};
 }
 
-inline Prediction SLOPlanner::predict_tpot(int level, std::int32_t context_tokens, double confidence) const {
+inline Prediction SLOPlanner::predict_tpot(int level, std::int32_t context_tokens, double confidence,
+                                           std::int32_t n_tokens) const {
   ensure_probed();
   const auto now = states(confidence);
   const double ms = latency_.decode_ms(level, context_tokens) * now[2].factor;
-  return {ms, ms * now[2].margin};
+  return {ms, now[2].margin_of_mean_ms(ms, n_tokens)};
 }
 
 inline Slo SLOPlanner::full_latency(const PlanRequest& given) const {
@@ -319,8 +320,10 @@ inline Slo SLOPlanner::full_latency(const PlanRequest& given) const {
   const auto calibrated = calibrated_states(request.confidence);
   const int full = latency_.n_levels() - 1;
   const std::int32_t n_prompt = std::max(1, request.n_protected_tokens + request.n_compressible_tokens);
-  return {latency_.prefill_ms(full, n_prompt, 0) * (1.0 + calibrated[1].margin),
-          latency_.decode_ms(full, n_prompt + request.n_output_tokens / 2.0) * (1.0 + calibrated[2].margin)};
+  const double ttft = latency_.prefill_ms(full, n_prompt, 0);
+  const double tpot = latency_.decode_ms(full, n_prompt + request.n_output_tokens / 2.0);
+  return {ttft + calibrated[1].margin_ms(ttft),
+          tpot + calibrated[2].margin_of_mean_ms(tpot, request.n_output_tokens - 1)};
 }
 
 inline Slo SLOPlanner::slo_of(const SloShares& shares, const PlanRequest& request) const {

@@ -20,9 +20,9 @@ using detail::JsonObject;
 using detail::malformed;
 using nlohmann::ordered_json;
 
-constexpr std::int32_t kProfileVersion = 1;
+constexpr std::int32_t kProfileVersion = 2;
 constexpr std::uint64_t kMaxProfileBytes = 1 << 20;
-constexpr std::size_t kMaxResiduals = 256;
+constexpr std::size_t kMaxNoise = 256;
 
 std::span<const char* const> term_names(Phase phase) {
   switch (phase) {
@@ -105,9 +105,13 @@ Result<PhaseProfile> parse_phase(const JsonObject& object, Phase phase) {
       return malformed(law.at(term), ": expected a number of at least 0");
     profile.coefficients.push_back(coefficient);
   }
-  ELMS_ASSIGN_OR_RETURN(profile.residuals, reals(object, "residuals", kMaxResiduals));
-  if (!std::is_sorted(profile.residuals.begin(), profile.residuals.end())) {
-    return malformed(object.at("residuals"), ": expected ascending numbers");
+  ELMS_ASSIGN_OR_RETURN(profile.noise, reals(object, "noise", kMaxNoise));
+  if (!std::is_sorted(profile.noise.begin(), profile.noise.end())) {
+    return malformed(object.at("noise"), ": expected ascending numbers");
+  }
+  ELMS_ASSIGN_OR_RETURN(profile.misfit, object.real("misfit"));
+  if (!(profile.misfit >= 0.0) || !std::isfinite(profile.misfit)) {
+    return malformed(object.at("misfit"), ": expected a number of at least 0");
   }
   return profile;
 }
@@ -118,7 +122,7 @@ ordered_json phase_json(const PhaseProfile& profile, Phase phase) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     law[names[i]] = i < profile.coefficients.size() ? profile.coefficients[i] : 0.0;
   }
-  return {{"ms_per", std::move(law)}, {"residuals", profile.residuals}};
+  return {{"ms_per", std::move(law)}, {"noise", profile.noise}, {"misfit", profile.misfit}};
 }
 
 }  // namespace

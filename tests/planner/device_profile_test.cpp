@@ -23,7 +23,8 @@ TEST_CASE("a profile survives its file", "[planner][profile]") {
   CHECK(loaded->batch_tokens == profile.batch_tokens);
   for (std::size_t i = 0; i < elms::kPhaseCount; ++i) {
     CHECK(loaded->phases[i].coefficients == profile.phases[i].coefficients);
-    CHECK(loaded->phases[i].residuals == profile.phases[i].residuals);
+    CHECK(loaded->phases[i].noise == profile.phases[i].noise);
+    CHECK(loaded->phases[i].misfit == profile.phases[i].misfit);
   }
 }
 
@@ -65,7 +66,7 @@ TEST_CASE("damaged profiles are refused with the key that is wrong", "[planner][
     REQUIRE_FALSE(parsed.has_value());
     return parsed.error();
   };
-  CHECK(error_of("\"elms_profile\": 1", "\"elms_profile\": 7").code() == StatusCode::kUnsupported);
+  CHECK(error_of("\"elms_profile\": 2", "\"elms_profile\": 7").code() == StatusCode::kUnsupported);
   CHECK(error_of("\"shared_section\": 0.0", "\"shared_section\": -1.0").message().find("shared_section") !=
         std::string::npos);
   CHECK(error_of("\"shared_section\": 0.0", "\"shared_section\": 1e999").code() ==

@@ -14,15 +14,15 @@ TEST_CASE("drift follows a machine at half speed within five requests and comes 
   std::mt19937 rng = make_rng(72);
   std::normal_distribution<double> noise(0.0, 0.03);
   DriftTracker drift;
-  for (int i = 0; i < 40; ++i) drift.add(noise(rng));
+  for (int i = 0; i < 40; ++i) drift.add(noise(rng), 2.0);
   CHECK(std::exp(drift.level()) == Approx(1.0).margin(0.03));
   for (int i = 0; i < 5; ++i) {
-    drift.add(std::log(2.0) + noise(rng));
+    drift.add(std::log(2.0) + noise(rng), 2.0);
     if (i == 0) CHECK(std::exp(drift.level()) < 1.1);  // one alone says nothing yet
     if (i >= 3) CHECK(std::exp(drift.level()) == Approx(2.0).epsilon(0.1));
   }
   CHECK(std::exp(drift.level()) == Approx(2.0).epsilon(0.06));
-  for (int i = 0; i < 5; ++i) drift.add(noise(rng));
+  for (int i = 0; i < 5; ++i) drift.add(noise(rng), 2.0);
   CHECK(std::exp(drift.level()) == Approx(1.0).epsilon(0.06));
 }
 
@@ -31,7 +31,7 @@ TEST_CASE("single odd requests do not move the drift, and steady ones are averag
   std::normal_distribution<double> noise(0.0, 0.1);
   DriftTracker drift;
   for (int i = 0; i < 64; ++i) {
-    drift.add(i % 8 == 7 ? 1.5 : 0.2 + noise(rng));
+    drift.add(i % 8 == 7 ? 1.5 : 0.2 + noise(rng), 1.0);
     if (i > 16) CHECK(drift.level() == Approx(0.2).margin(0.15));
   }
   CHECK(drift.excess() > 1.0);  // but margins remember that such requests exist
@@ -43,8 +43,9 @@ TEST_CASE("single odd requests do not move the drift, and steady ones are averag
 
 TEST_CASE("values that are no numbers are ignored", "[planner][drift]") {
   DriftTracker drift;
-  drift.add(NAN);
-  drift.add(INFINITY);
+  drift.add(NAN, 1.0);
+  drift.add(INFINITY, 1.0);
+  drift.add(0.1, 0.0);
   CHECK(drift.count() == 0);
 }
 
@@ -72,4 +73,16 @@ TEST_CASE("the planner's times follow what is observed, each phase on its own", 
   CHECK(planner->predict_tpot(2, 200).margin_ms > tpot_before.margin_ms);  // it may happen again
   planner->forget();
   CHECK(planner->predict_tpot(2, 200).margin_ms == Approx(tpot_before.margin_ms));
+}
+
+TEST_CASE("a stall weighs less on a long job than on a short one", "[planner][drift]") {
+  DriftTracker drift;
+  for (int i = 0; i < 16; ++i)
+    drift.add(i % 4 == 3 ? std::log(2.0) : 0.0, 4.0);  // 4 ms jobs, some stalled by 4
+  CHECK(drift.excess() == Approx(2.0).epsilon(0.01));  // 4 ms / sqrt(4 ms)
+  elms::detail::PhaseState state;
+  state.noise = drift.excess();
+  CHECK(state.margin_ms(4.0) == Approx(4.0).epsilon(0.01));
+  CHECK(state.margin_ms(400.0) == Approx(40.0).epsilon(0.01));
+  CHECK(state.margin_of_mean_ms(4.0, 100.0) == Approx(0.4).epsilon(0.01));
 }

@@ -48,7 +48,8 @@ Reference exhaustive(const elms::SLOPlanner& planner, const PlanRequest& r) {
                 : 0;
         if (prompt + r.n_output_tokens > r.context_tokens) continue;
         const auto ttft = planner.predict_ttft(level, prompt - cached, cached, words, r.confidence);
-        const auto tpot = planner.predict_tpot(level, prompt + r.n_output_tokens / 2, r.confidence);
+        const auto tpot =
+            planner.predict_tpot(level, prompt + r.n_output_tokens / 2, r.confidence, r.n_output_tokens - 1);
         const double over = std::max({0.0, (r.elapsed_ms + ttft.with_margin()) / r.slo.ttft_ms - 1.0,
                                       tpot.with_margin() / r.slo.tpot_ms - 1.0});
         const double share = reuse ? static_cast<double>(kept) / r.n_compressible_tokens : keep;
@@ -120,7 +121,8 @@ TEST_CASE("a plan is the best of all strategies, as trying them one by one finds
       CHECK_FALSE(plan.accepted);  // the policy is to reject
       const double over = std::max({0.0, (plan.ttft_ms + plan.ttft_margin_ms) / request.slo.ttft_ms - 1.0,
                                     (plan.tpot_ms + plan.tpot_margin_ms) / request.slo.tpot_ms - 1.0});
-      CHECK(over == Approx(expected.overshoot).epsilon(1e-6));
+      // The least, in steps of a tenth: within one the better answer wins.
+      CHECK(std::floor(over * 10.0) == std::floor(expected.overshoot * 10.0));
     }
   }
   CHECK(feasible > 50);

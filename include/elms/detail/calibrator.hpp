@@ -284,14 +284,29 @@ class Calibrator {
     std::sort(ratios.begin(), ratios.end());
     const double typical = quantile(ratios, 0.5);
     for (double& coefficient : profile.coefficients) coefficient *= std::exp(typical);
-    constexpr std::size_t kKept = 128;
-    profile.residuals.clear();
-    const std::size_t n = std::min(kKept, ratios.size());
+    fit_spread(phase, typical, profile);
+    return std::exp(typical);
+  }
+
+  /// How far single runs lay from their job's median, and the medians from the law.
+  void fit_spread(Phase phase, double log_typical, PhaseProfile& profile) const {
+    std::vector<double> noise, misfits;
+    for (const Timed& timed : points_) {
+      const TimedPoint& point = timed.point;
+      if (point.phase != phase || point.held_out) continue;
+      const double median = median_of(point.runs_ms);
+      misfits.push_back(std::abs(std::log(median / std::max(point.predicted_ms, 1e-9)) - log_typical));
+      for (const double run : point.runs_ms) noise.push_back((run - median) / std::sqrt(median));
+    }
+    profile.misfit = kRobustDeviation * median_of(std::move(misfits));
+    std::sort(noise.begin(), noise.end());
+    constexpr std::size_t kKept = 256;
+    profile.noise.clear();
+    const std::size_t n = std::min(kKept, noise.size());
     for (std::size_t i = 0; i < n; ++i) {
       const double q = n == 1 ? 0.5 : static_cast<double>(i) / static_cast<double>(n - 1);
-      profile.residuals.push_back(quantile(ratios, q) - typical);
+      profile.noise.push_back(quantile(noise, q));
     }
-    return std::exp(typical);
   }
 
   std::shared_ptr<const ElasticModel> model_;

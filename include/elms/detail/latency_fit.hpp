@@ -19,6 +19,9 @@ namespace elms::inline v0::detail {
   return ascending[below] + (at - static_cast<double>(below)) * (ascending[above] - ascending[below]);
 }
 
+/// Times the median distance from the middle: the standard deviation of normal values.
+inline constexpr double kRobustDeviation = 1.4826;
+
 [[nodiscard]] inline double median_of(std::vector<double> values) noexcept {
   std::sort(values.begin(), values.end());
   return quantile(values, 0.5);
@@ -116,7 +119,8 @@ struct FitData {
       sizes[p] = std::abs(errors[p]);
     }
     // 4.685 robust deviations, the usual cut; of a fit that is perfect, one in a thousand.
-    const double cut = 4.685 * std::max(1.4826 * median_of(sizes), 1e-3 / 4.685) * (round < 2 ? 2.0 : 1.0);
+    const double cut =
+        4.685 * std::max(kRobustDeviation * median_of(sizes), 1e-3 / 4.685) * (round < 2 ? 2.0 : 1.0);
     for (std::size_t p = 0; p < data.n_points(); ++p) {
       const double u = errors[p] / cut;
       weights[p] = std::abs(u) >= 1.0 ? given[p] * 1e-4 : given[p] * (1.0 - u * u) * (1.0 - u * u);

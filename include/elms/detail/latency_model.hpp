@@ -26,8 +26,18 @@ namespace elms::inline v0::detail {
 
 /// What turns a law's milliseconds into expected ones and into a margin.
 struct PhaseState {
-  double factor = 1.0;  ///< expected over law
-  double margin = 0.0;  ///< margin over expected
+  double factor = 1.0;    ///< expected over law
+  double relative = 0.0;  ///< margin that grows with the time
+  double noise = 0.0;     ///< sqrt(ms): margin that grows with its square root
+
+  [[nodiscard]] double margin_ms(double expected_ms) const noexcept {
+    return std::hypot(relative * expected_ms, noise * std::sqrt(std::max(0.0, expected_ms)));
+  }
+  /// Of a mean over n jobs of that expected time.
+  [[nodiscard]] double margin_of_mean_ms(double expected_ms, double n) const noexcept {
+    n = std::max(1.0, n);
+    return margin_ms(expected_ms * n) / n;
+  }
 };
 
 /// The laws of one model on one device. Immutable: learning is in the DriftTrackers beside it.
@@ -43,8 +53,8 @@ class LatencyModel {
     compute_scale_ = measured / static_cast<double>(std::max<std::size_t>(1, n_threads));
     for (std::size_t phase = 0; phase < kPhaseCount; ++phase) {
       std::vector<double> sizes;
-      for (const double residual : profile_.phases[phase].residuals) sizes.push_back(std::abs(residual));
-      robust_deviation_[phase] = 1.4826 * median_of(std::move(sizes));
+      for (const double value : profile_.phases[phase].noise) sizes.push_back(std::abs(value));
+      noise_deviation_[phase] = kRobustDeviation * median_of(std::move(sizes));
     }
   }
 
@@ -73,21 +83,22 @@ class LatencyModel {
   [[nodiscard]] PhaseState state(Phase phase, const DriftTracker& drift, double confidence) const noexcept {
     const double p = std::clamp(confidence, 0.5, 0.9999);
     const double z = normal_quantile(p);
-    const std::vector<double>& residuals = profile_[phase].residuals;
-    double spread = 0.0;
-    if (drift.count() < DriftTracker::kShort || !profile_.coarse) {
-      // Few runs know little of the far tail: there the normal law with their robust deviation is the floor.
-      spread = std::max(quantile(residuals, p), z * robust_deviation_[static_cast<std::size_t>(phase)]);
-    }
-    spread = std::max(spread, z * drift.deviation());
-    const double worst = drift.excess() * std::clamp((p - 0.5) / 0.45, 0.0, 1.0);
-    return {std::exp(drift.level()), std::exp(std::max({0.0, spread, worst})) - 1.0};
+    const PhaseProfile& calibrated = profile_[phase];
+    const bool learnt = drift.count() >= DriftTracker::kShort;
+    PhaseState state;
+    state.factor = std::exp(drift.level());
+    state.relative = z * std::max(learnt && profile_.coarse ? 0.0 : calibrated.misfit, drift.deviation());
+    // Few runs know little of the far tail: there the normal law with their robust deviation is the floor.
+    state.noise =
+        std::max({0.0, quantile(calibrated.noise, p), z * noise_deviation_[static_cast<std::size_t>(phase)],
+                  drift.excess() * std::clamp((p - 0.5) / 0.45, 0.0, 1.0)});
+    return state;
   }
 
  private:
   DeviceProfile profile_;
   std::vector<LevelWork> works_;  ///< [n_levels]
-  std::array<double, kPhaseCount> robust_deviation_{};
+  std::array<double, kPhaseCount> noise_deviation_{};
   double compute_scale_ = 1.0;
 };
 
@@ -103,8 +114,10 @@ class LatencyModel {
   profile[Phase::kPrefill].coefficients = {
       0.3, 0.2, 0.05 / threads, 2.0 / threads, 0.003, 0.15 / threads, 0.15 / threads, 0.1 / threads};
   profile[Phase::kDecode].coefficients = {0.1, 0.1, 0.003, 0.2, 0.3};
-  for (PhaseProfile& phase : profile.phases)
-    phase.residuals = {-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5};
+  for (PhaseProfile& phase : profile.phases) {
+    phase.noise = {-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3};
+    phase.misfit = 0.25;
+  }
   return profile;
 }
 

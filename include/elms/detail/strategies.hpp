@@ -69,10 +69,10 @@ class StrategyJudge {
     const double prefill_ms =
         model_.prefill_ms(level, s.n_prefill_tokens, s.n_reused_tokens) * prefill.factor;
     s.ttft_ms = request_.elapsed_ms + refine_ms + prefill_ms;
-    s.ttft_margin_ms = refine_ms * refine.margin + prefill_ms * prefill.margin;
+    s.ttft_margin_ms = std::hypot(refine.margin_ms(refine_ms), prefill.margin_ms(prefill_ms));
     const double n_prompt = s.n_prefill_tokens + s.n_reused_tokens;
     s.tpot_ms = model_.decode_ms(level, n_prompt + request_.n_output_tokens / 2.0) * decode.factor;
-    s.tpot_margin_ms = s.tpot_ms * decode.margin;
+    s.tpot_margin_ms = decode.margin_of_mean_ms(s.tpot_ms, request_.n_output_tokens - 1);
     s.verdict = judge(s);
     return s;
   }
@@ -142,7 +142,7 @@ struct StrategyCandidate {
 };
 
 /// Whether a comes before b: what fits the context, then feasible ones by quality (then time), others by
-/// overshoot.
+/// overshoot in steps of a tenth of the target: for less no answer is made worse.
 [[nodiscard]] inline bool comes_before(const StrategyCandidate& a, const StrategyCandidate& b) noexcept {
   constexpr double kSameQuality = 1e-6;
   const bool a_fits = a.strategy.verdict != Verdict::kOutOfContext,
@@ -151,7 +151,9 @@ struct StrategyCandidate {
   const bool a_feasible = StrategyJudge::feasible(a.strategy),
              b_feasible = StrategyJudge::feasible(b.strategy);
   if (a_feasible != b_feasible) return a_feasible;
-  if (!a_feasible && a.overshoot != b.overshoot) return a.overshoot < b.overshoot;
+  constexpr double kOvershootStep = 0.1;
+  const double oa = std::floor(a.overshoot / kOvershootStep), ob = std::floor(b.overshoot / kOvershootStep);
+  if (!a_feasible && oa != ob) return oa < ob;
   const double qa = std::round(a.strategy.expected_quality / kSameQuality),
                qb = std::round(b.strategy.expected_quality / kSameQuality);
   if (qa != qb) return qa > qb;

@@ -102,7 +102,8 @@ class RequestPlanner {
     const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens,
                                                  plan.n_refine_words, request.confidence);
     const Prediction tpot =
-        planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2, request.confidence);
+        planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2, request.confidence,
+                             request.n_output_tokens - 1);
     plan.ttft_ms = request.elapsed_ms + ttft.ms;
     plan.ttft_margin_ms = ttft.margin_ms;
     plan.tpot_ms = tpot.ms;
