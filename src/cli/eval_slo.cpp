@@ -101,6 +101,9 @@ void add_trace_options(CLI::App& command, offline::SloEvalOptions& options) {
   command.add_option("--confidence", options.confidence, "With which predicted times are to be kept")
       ->check(CLI::Range(0.5, 0.9999))
       ->option_text("P [0.99]");
+  command.add_flag("--cpu-time", options.cpu_time,
+                   "Time is the CPU time of one thread (-t 1), requests one after another: what a quiet "
+                   "machine would show");
   command.add_flag("--noise", options.noise,
                    "Another thread burns a core in random bursts, half of the time");
 }

@@ -72,8 +72,11 @@ struct SloEvalOptions {
   std::int32_t max_answer_tokens = 24;
   double confidence = 0.99;
   std::int32_t n_pieces = 4;  ///< the trace is cut up, and strategies take turns at each piece
-  bool noise = false;         ///< another thread burns a core in random bursts, half of the time
-  std::string scratch_dir;    ///< for models without some layers; empty: the system's temporary folder
+  /// Time is the CPU time of one thread and requests run one after another: what a quiet machine would show,
+  /// whatever else runs on this one. For a model whose pool has one thread.
+  bool cpu_time = false;
+  bool noise = false;       ///< another thread burns a core in random bursts, half of the time
+  std::string scratch_dir;  ///< for models without some layers; empty: the system's temporary folder
   ProgressCallback progress;
 };
 

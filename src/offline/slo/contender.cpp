@@ -35,6 +35,7 @@ Result<std::shared_ptr<ElasticService>> make_service(const ContenderParts& parts
   service.learn = can.learns;
   service.narrow_while_decoding = can.narrows;
   service.max_queued = 1 << 20;
+  service.now_ms = function_of(parts.clock);
   return ElasticService::create(std::move(service));
 }
 
@@ -167,11 +168,13 @@ class LayerLadder : public Contender {
     PlannerOptions planner;
     elms::CalibrationOptions calibration;
     calibration.seconds = std::min(2.0, parts.options.calibration_seconds);
+    calibration.clock_ms = function_of(parts.clock);
     ELMS_ASSIGN_OR_RETURN(Calibration calibrated, calibrate(service.model, calibration));
     planner.profile = std::move(calibrated.profile);
     ELMS_ASSIGN_OR_RETURN(service.planner, SLOPlanner::create(service.model, std::move(planner)));
     service.narrow_while_decoding = false;
     service.max_queued = 1 << 20;
+    service.now_ms = function_of(parts.clock);
     ELMS_ASSIGN_OR_RETURN(rung.service, ElasticService::create(std::move(service)));
     rungs_.push_back(std::move(rung));
     return {};

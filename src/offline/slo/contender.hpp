@@ -9,6 +9,7 @@
 
 #include "elms/service.hpp"
 #include "offline/slo/answer_table.hpp"
+#include "offline/slo/replay_clock.hpp"
 #include "offline/slo/trace.hpp"
 
 namespace elms::inline v0::offline {
@@ -42,6 +43,7 @@ class Contender {
 struct ContenderParts {
   const SloEvalOptions& options;
   const DeviceProfile& profile;
+  std::shared_ptr<const ReplayClock> clock;
   const AnswerTable* answers = nullptr;  ///< for the oracle
   std::string removal_text;              ///< that the order of dropped layers is found on
 };

@@ -1,4 +1,4 @@
-// A part of a trace run in real time: every request is asked for when it arrives.
+// A part of a trace run: every request is asked for when it arrives.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 
 #include "elms/status.hpp"
 #include "offline/slo/contender.hpp"
+#include "offline/slo/replay_clock.hpp"
 
 namespace elms::inline v0::offline {
 
@@ -22,10 +23,11 @@ struct Outcome {
   std::size_t n_level_changes = 0;
 };
 
-/// Replays requests [begin, begin + outcomes.size()) of the trace, the first at once. `while_waiting` is
-/// called on this thread ten times a second; when it fails what is under way is stopped, and that is
-/// returned. Requests that fail are outcomes, not errors.
-Status replay(const Trace& trace, std::size_t begin, Contender& contender,
+/// Replays requests [begin, begin + outcomes.size()) of the trace, the first at once: in real time each on a
+/// thread of its own, in CPU time one after another on this one, of those that have arrived the one with the
+/// earliest deadline. `while_waiting` is called on this thread a few times a second; when it fails what is
+/// under way is stopped, and that is returned. Requests that fail are outcomes, not errors.
+Status replay(const Trace& trace, std::size_t begin, Contender& contender, ReplayClock& clock,
               const std::function<Status()>& while_waiting, std::span<Outcome> outcomes);
 
 }  // namespace elms::inline v0::offline

@@ -53,6 +53,10 @@ Status check(std::span<const TaskFile> tasks, const SloEvalOptions& options) {
       return invalid_argument("slo: class ", one.name, " with shares of ", one.shares.ttft, " and ",
                               one.shares.tpot, ", expected above 0 and at most 1");
   }
+  if (options.cpu_time && (options.model->pool()->n_threads() != 1 || options.noise)) {
+    return invalid_argument("slo: CPU time is that of one thread: the model has ",
+                            options.model->pool()->n_threads(), ", and noise does not count");
+  }
   if (options.n_requests < 1 || options.max_answer_tokens < 2 || options.n_pieces < 1 ||
       !(options.load > 0.0) || !std::isfinite(options.skew) || !(options.calibration_seconds > 0.0)) {
     return invalid_argument("slo: ", options.n_requests, " requests in ", options.n_pieces,
@@ -62,10 +66,11 @@ Status check(std::span<const TaskFile> tasks, const SloEvalOptions& options) {
   return {};
 }
 
-Result<DeviceProfile> profile_of(const SloEvalOptions& options) {
+Result<DeviceProfile> profile_of(const SloEvalOptions& options, std::shared_ptr<const ReplayClock> clock) {
   if (options.profile.has_value()) return *options.profile;
   elms::CalibrationOptions calibration;
   calibration.seconds = options.calibration_seconds;
+  calibration.clock_ms = function_of(std::move(clock));
   if (options.refiner != nullptr) calibration.refine = refiner_timing(options.refiner);
   if (options.progress) {
     calibration.on_progress = [&](double fraction) { return options.progress({"calibrate", fraction}); };
@@ -89,9 +94,10 @@ std::string prompts_of(std::span<const TaskFile> tasks) {
 using Contenders = std::vector<std::unique_ptr<Contender>>;
 
 Result<Contenders> make_all(const SloEvalOptions& options, const DeviceProfile& profile,
-                            const AnswerTable* answers, std::string removal_text) {
+                            std::shared_ptr<const ReplayClock> clock, const AnswerTable* answers,
+                            std::string removal_text) {
   Contenders all;
-  const ContenderParts parts{options, profile, answers, std::move(removal_text)};
+  const ContenderParts parts{options, profile, std::move(clock), answers, std::move(removal_text)};
   for (const SloStrategy strategy : options.strategies) {
     ELMS_ASSIGN_OR_RETURN(Contenders made, make_contenders(strategy, parts));
     for (std::unique_ptr<Contender>& one : made) all.push_back(std::move(one));
@@ -113,7 +119,7 @@ void warm_up(const Trace& trace, const Contenders& contenders) {
 
 /// [n_contenders][n_requests]
 Result<std::vector<std::vector<Outcome>>> replay_all(const Trace& trace, const Contenders& contenders,
-                                                     const SloEvalOptions& options) {
+                                                     ReplayClock& clock, const SloEvalOptions& options) {
   const std::size_t n = trace.requests.size();
   const auto n_pieces = std::min(n, static_cast<std::size_t>(options.n_pieces));
   std::vector<std::vector<Outcome>> outcomes(contenders.size(), std::vector<Outcome>(n));
@@ -129,8 +135,8 @@ Result<std::vector<std::vector<Outcome>>> replay_all(const Trace& trace, const C
       // The same noise for all.
       std::optional<NoiseThread> noise;
       if (options.noise) noise.emplace(options.trace_seed + piece);
-      ELMS_RETURN_IF_ERROR(
-          replay(trace, begin, *contenders[c], report, std::span(outcomes[c]).subspan(begin, end - begin)));
+      ELMS_RETURN_IF_ERROR(replay(trace, begin, *contenders[c], clock, report,
+                                  std::span(outcomes[c]).subspan(begin, end - begin)));
       ++n_done;
     }
   }
@@ -168,7 +174,8 @@ std::vector<SloClass> six_slo_classes() {
 Result<SloEvalResult> evaluate_slo(std::span<const TaskFile> tasks, const SloEvalOptions& options) {
   ELMS_RETURN_IF_ERROR(check(tasks, options));
   ELMS_ASSIGN_OR_RETURN(const std::shared_ptr<const Tokenizer> tokenizer, options.model->tokenizer());
-  ELMS_ASSIGN_OR_RETURN(const DeviceProfile profile, profile_of(options));
+  const auto clock = std::make_shared<ReplayClock>(options.cpu_time);
+  ELMS_ASSIGN_OR_RETURN(const DeviceProfile profile, profile_of(options, clock));
   PlannerOptions planner_options;
   planner_options.profile = profile;
   planner_options.keep_ratios = options.keep_ratios;
@@ -192,8 +199,8 @@ Result<SloEvalResult> evaluate_slo(std::span<const TaskFile> tasks, const SloEva
   }
   ELMS_ASSIGN_OR_RETURN(
       const Contenders contenders,
-      make_all(options, profile, answers.has_value() ? &*answers : nullptr, prompts_of(tasks)));
-  ELMS_ASSIGN_OR_RETURN(const auto outcomes, replay_all(trace, contenders, options));
+      make_all(options, profile, clock, answers.has_value() ? &*answers : nullptr, prompts_of(tasks)));
+  ELMS_ASSIGN_OR_RETURN(const auto outcomes, replay_all(trace, contenders, *clock, options));
   result.classes = options.classes;
   result.mean_full = trace.mean_full;
   result.mean_prompt_tokens = trace.mean_prompt_tokens;
