@@ -292,7 +292,8 @@ size_t elms_refined_budget_tokens(const elms_refined* refined);
 
 /* ---- device profiles: how fast a model runs here ---- */
 
-/* Reads what `elms calibrate` or elms_profile_save wrote; `path` ends with 0. */
+/* Reads what `elms calibrate` or elms_profile_save wrote; `path` ends with 0. ELMS_NOT_FOUND for no file, and for a key that
+ * is missing in it; ELMS_MALFORMED_FILE for what is no profile. */
 elms_code elms_profile_load(const char* path, elms_profile** profile, elms_error* error);
 /* The same from the file's text. */
 elms_code elms_profile_parse(const char* json, size_t json_bytes, elms_profile** profile, elms_error* error);
