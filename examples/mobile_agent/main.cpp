@@ -1,0 +1,110 @@
+// An assistant on a phone picks the function that a request asks for, at three levels of hurry:
+//   mobile_agent MODEL.gguf REFINER.gguf [SECONDS]        seconds to calibrate, 3 if not said
+// Targets are shares of what the full model takes for the whole prompt here, so that the table looks alike on
+// every machine.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <elms/elms.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+constexpr const char* kFunctions =
+    "get_weather: tell the forecast for a place\n"
+    "alarm: set a clock to ring at a time\n"
+    "play_music: start a song or an album\n"
+    "directions: show the way to a place\n"
+    "book_restaurant: reserve a table for some people\n"
+    "make_call: ring someone on the phone\n"
+    "balance: tell how much money is in the account\n"
+    "iot_hue_lightup: switch the lamps on\n";
+constexpr const char* kRequests[] = {"will it rain in oslo this weekend",
+                                     "wake me up at half past six tomorrow",
+                                     "get us a table for four at an italian place tonight"};
+constexpr std::pair<const char*, elms::SloShares> kTargets[] = {
+    {"relaxed", {1.0, 1.0}}, {"brisk", {0.6, 0.7}}, {"tight", {0.35, 0.4}}};
+
+int report(const elms::Status& status) {
+  std::fprintf(stderr, "mobile_agent: %s: %s\n", elms::to_string(status.code()), status.message().c_str());
+  return 1;
+}
+
+/// The function's lines may lose words where time is short; what is asked never does.
+std::vector<elms::Segment> prompt_for(const std::string& request) {
+  return {elms::Segment::protect("Choose the function that fits the request.\n", elms::SegmentRole::kSystem),
+          elms::Segment::compress(kFunctions),
+          elms::Segment::protect("Request: " + request + "\nFunction:", elms::SegmentRole::kQuestion)};
+}
+
+/// The name, if it is one of the list's: a model may answer anything.
+std::string function_of(std::string answer) {
+  answer.erase(0, answer.find_first_not_of(' '));
+  return ("\n" + std::string(kFunctions)).find("\n" + answer + ":") != std::string::npos
+             ? answer
+             : "(none: " + answer + ")";
+}
+
+/// How fast model and refiner are here. An app keeps it in a file: DeviceProfile::save() and load().
+elms::Result<elms::DeviceProfile> calibrate(const std::shared_ptr<const elms::ElasticModel>& model,
+                                            const elms::PromptRefiner& refiner, double seconds) {
+  elms::CalibrationOptions options;
+  options.seconds = seconds;
+  options.max_tokens = 256;
+  options.refine = [&](std::int32_t n_words) {
+    std::string text;
+    for (std::int32_t i = 0; i < n_words; ++i) text += "word ";
+    const std::vector<elms::Segment> prompt = {elms::Segment::compress(text)};
+    return refiner.analyse(prompt).error();
+  };
+  auto calibration = elms::calibrate(model, options);
+  if (!calibration.has_value()) return calibration.error();
+  return calibration->profile;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: mobile_agent MODEL.gguf REFINER.gguf [SECONDS]\n");
+    return 2;
+  }
+  auto model = elms::ElasticModel::open(argv[1]);
+  if (!model.has_value()) return report(model.error());
+  auto refiner = elms::PromptRefiner::open(argv[2], {.pool = (*model)->pool()});
+  if (!refiner.has_value()) return report(refiner.error());
+  auto profile = calibrate(*model, **refiner, argc > 3 ? std::atof(argv[3]) : 3.0);
+  if (!profile.has_value()) return report(profile.error());
+  auto planner = elms::SLOPlanner::create(*model, {.profile = *profile});
+  if (!planner.has_value()) return report(planner.error());
+  // Every row is to show a whole prompt's time: nothing comes from the cache.
+  auto service = elms::ElasticService::create(
+      {.model = *model, .refiner = *refiner, .planner = *planner, .reuse = elms::CacheReuse::kOff});
+  if (!service.has_value()) return report(service.error());
+
+  std::printf("%-8s %15s %6s %5s   %-22s %-22s %s\n", "", "targets, ms", "width", "keep",
+              "TTFT ms plan -> took", "TPOT ms plan -> took", "function");
+  for (const char* request_text : kRequests) {
+    std::printf("\"%s\"\n", request_text);
+    for (const auto& [name, shares] : kTargets) {
+      elms::ServiceRequest request;
+      request.prompt = prompt_for(request_text);
+      request.shares = shares;
+      request.confidence = 0.9;
+      request.max_tokens = 12;
+      request.expected_tokens = 6;
+      request.stop = {"\n"};
+      const auto answer = (*service)->generate(request);
+      if (!answer.has_value()) return report(answer.error());
+      const elms::Plan& plan = answer->plan;
+      std::printf("%-8s %7.2f %7.2f %6.2f %5.2f   %8.2f -> %-8.2f %c  %8.2f -> %-8.2f %c  %s%s\n", name,
+                  plan.slo.ttft_ms, plan.slo.tpot_ms, plan.width, plan.keep_ratio, plan.ttft_ms,
+                  answer->times.ttft_ms, answer->times.ttft_ms <= plan.slo.ttft_ms ? ' ' : '!', plan.tpot_ms,
+                  answer->times.tpot_ms, answer->times.tpot_ms <= plan.slo.tpot_ms ? ' ' : '!',
+                  function_of(answer->text).c_str(), plan.feasible ? "" : "  (infeasible)");
+    }
+  }
+  return 0;
+}
