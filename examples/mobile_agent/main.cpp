@@ -6,21 +6,25 @@
 #include <cstdio>
 #include <cstdlib>
 #include <elms/elms.hpp>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace {
 
-constexpr const char* kFunctions =
-    "get_weather: tell the forecast for a place\n"
-    "alarm: set a clock to ring at a time\n"
-    "play_music: start a song or an album\n"
-    "directions: show the way to a place\n"
-    "book_restaurant: reserve a table for some people\n"
-    "make_call: ring someone on the phone\n"
-    "balance: tell how much money is in the account\n"
-    "iot_hue_lightup: switch the lamps on\n";
+/// Names, which stay, and what is said about them, which may lose words where time is short.
+constexpr std::pair<std::string_view, std::string_view> kFunctions[] = {
+    {"get_weather", "tell the forecast for a place"},
+    {"alarm", "set a clock to ring at a time"},
+    {"play_music", "start a song or an album"},
+    {"directions", "show the way to a place"},
+    {"book_restaurant", "reserve a table for some people"},
+    {"make_call", "ring someone on the phone"},
+    {"balance", "tell how much money is in the account"},
+    {"iot_hue_lightup", "switch the lamps on"},
+};
 constexpr const char* kRequests[] = {"will it rain in oslo this weekend",
                                      "wake me up at half past six tomorrow",
                                      "get us a table for four at an italian place tonight"};
@@ -32,19 +36,24 @@ int report(const elms::Status& status) {
   return 1;
 }
 
-/// The function's lines may lose words where time is short; what is asked never does.
 std::vector<elms::Segment> prompt_for(const std::string& request) {
-  return {elms::Segment::protect("Choose the function that fits the request.\n", elms::SegmentRole::kSystem),
-          elms::Segment::compress(kFunctions),
-          elms::Segment::protect("Request: " + request + "\nFunction:", elms::SegmentRole::kQuestion)};
+  std::vector<elms::Segment> prompt = {
+      elms::Segment::protect("Choose the function that fits the request.\n", elms::SegmentRole::kSystem)};
+  for (const auto& [name, description] : kFunctions) {
+    prompt.push_back(elms::Segment::protect(std::string(name) + ":"));
+    prompt.push_back(elms::Segment::compress(" " + std::string(description) + "\n"));
+  }
+  prompt.push_back(
+      elms::Segment::protect("Request: " + request + "\nFunction:", elms::SegmentRole::kQuestion));
+  return prompt;
 }
 
 /// The name, if it is one of the list's: a model may answer anything.
 std::string function_of(std::string answer) {
   answer.erase(0, answer.find_first_not_of(' '));
-  return ("\n" + std::string(kFunctions)).find("\n" + answer + ":") != std::string::npos
-             ? answer
-             : "(none: " + answer + ")";
+  const bool is_listed = std::any_of(std::begin(kFunctions), std::end(kFunctions),
+                                     [&](const auto& function) { return function.first == answer; });
+  return is_listed ? answer : "(none: " + answer + ")";
 }
 
 /// How fast model and refiner are here. An app keeps it in a file: DeviceProfile::save() and load().

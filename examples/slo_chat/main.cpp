@@ -35,7 +35,7 @@ void print_answer(const elms::Answer& answer) {
 
 /// The conversation so far: for the model's chat template, or, where it has none, as lines of text.
 struct Conversation {
-  bool has_template = false;
+  bool has_template;
   std::vector<elms::ChatMessage> messages;
   std::vector<elms::Segment> files;  // for the next question
 
@@ -50,7 +50,8 @@ struct Conversation {
       return;
     }
     for (const elms::ChatMessage& message : messages) {
-      if (!request.prompt.empty()) request.prompt.push_back(elms::Segment::protect("\n"));
+      if (!request.prompt.empty() && message.role == "user")
+        request.prompt.push_back(elms::Segment::protect("\n"));
       request.prompt.insert(request.prompt.end(), message.content.begin(), message.content.end());
     }
   }
@@ -60,8 +61,7 @@ struct Conversation {
 void obey(const std::string& line, elms::Slo& slo, Conversation& conversation) {
   const std::string word = line.substr(0, line.find(' ')),
                     rest = line.substr(std::min(line.size(), word.size() + 1));
-  const double ms = std::atof(rest.c_str());
-  const double target = ms > 0.0 ? ms : elms::Slo().ttft_ms;
+  const double ms = std::atof(rest.c_str()), target = ms > 0.0 ? ms : elms::Slo().ttft_ms;
   if (word == "/ttft") {
     slo.ttft_ms = target;
   } else if (word == "/tpot") {
@@ -91,12 +91,10 @@ int main(int argc, char** argv) {
   if (!service.has_value()) return report(service.error());
 
   elms::Slo slo;
-  Conversation conversation;
-  conversation.has_template = elms::ChatTemplate::create(**(*model)->tokenizer()).has_value();
+  Conversation conversation{elms::ChatTemplate::create(**(*model)->tokenizer()).has_value(), {}, {}};
   std::string line;
   while (std::printf("> "), std::fflush(stdout), std::getline(std::cin, line)) {
-    if (line.empty()) continue;
-    if (line.front() == '/') {
+    if (line.empty() || line.front() == '/') {
       obey(line, slo, conversation);
       continue;
     }
@@ -110,9 +108,13 @@ int main(int argc, char** argv) {
       return elms::Flow::kContinue;
     };
     auto answer = (*service)->generate(request);
-    if (!answer.has_value()) return report(answer.error());
-    print_answer(*answer);
-    conversation.messages.push_back(elms::ChatMessage::assistant(answer->text));
+    if (answer.has_value()) {
+      print_answer(*answer);
+      conversation.messages.push_back(elms::ChatMessage::assistant(answer->text));
+    } else {
+      report(answer.error());
+      conversation.messages.pop_back();
+    }
   }
   return 0;
 }

@@ -234,6 +234,17 @@ TEST_CASE("c_api service: prompts are shortened, and the rest says by how much",
   REQUIRE(elms_answer_times(answer.get(), &times, nullptr) == ELMS_OK);
   CHECK(times.refine_ms > 0.0);
 
+  // What guards keep goes before what the planner would keep.
+  const elms_segment code =
+      segment_in_c("Some words, and `a_function(with, arguments)`.", ELMS_ROLE_CONTEXT, true);
+  request.prompt = &code;
+  request.n_prompt = 1;
+  request.keep_ratio = 0.1;
+  const AnswerHandle with_code = served_answer(service.get(), request);
+  CHECK(std::string(elms_answer_refined_prompt(with_code.get())) == "`a_function(with, arguments)`");
+  request.prompt = prompt.in_c.data();
+  request.n_prompt = prompt.in_c.size();
+
   request.keep_ratio = 1.0;
   const AnswerHandle uncut = served_answer(service.get(), request);
   CHECK(std::string(elms_answer_refined_prompt(uncut.get())).empty());
