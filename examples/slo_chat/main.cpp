@@ -57,7 +57,6 @@ struct Conversation {
   }
 };
 
-/// Sets a target, or takes in a file.
 void obey(const std::string& line, elms::Slo& slo, Conversation& conversation) {
   const std::string word = line.substr(0, line.find(' ')),
                     rest = line.substr(std::min(line.size(), word.size() + 1));

@@ -468,7 +468,10 @@ typedef struct elms_request {
 } elms_request;
 
 /* Blocks until the answer is complete, and computes on the calling thread and the model's. Being cancelled, late or
- * rejected is no failure: elms_answer_finish says so, with the text so far. Any number of threads may call. */
+ * rejected is no failure: elms_answer_finish says so, with the text so far. Any number of threads may call. Fails before any
+ * text with ELMS_UNAVAILABLE (too many requests wait), ELMS_OUT_OF_CONTEXT (the prompt does not fit), ELMS_NOT_FOUND and
+ * ELMS_UNSUPPORTED (messages for a model without a chat template that elms knows), ELMS_INVALID_ARGUMENT (the request can
+ * never work). */
 elms_code elms_service_generate(elms_service* service, const elms_request* request, elms_answer** answer, elms_error* error);
 
 /* Another handle on the service's planner. */
