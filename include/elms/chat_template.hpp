@@ -19,13 +19,13 @@ namespace elms::inline v0 {
 
 /// Families of templates, told by the markers in the template's text.
 enum class ChatFamily : std::uint8_t {
-  kChatMl,   ///< <|im_start|>role ... <|im_end|>: qwen, smollm, phi-4, ...
-  kLlama2,   ///< [INST] <<SYS>> ... [/INST]
-  kLlama3,   ///< <|start_header_id|>role<|end_header_id|> ... <|eot_id|>
-  kMistral,  ///< [INST] ... [/INST], in all its spacings
-  kGemma,    ///< <start_of_turn>role ... <end_of_turn>
-  kPhi,      ///< <|user|> ... <|end|>
-  kZephyr,   ///< <|user|> ... </s>: zephyr, TinyLlama chat
+  kChatMl,   ///< `<|im_start|>role ... <|im_end|>`: qwen, smollm, phi-4, ...
+  kLlama2,   ///< `[INST] <<SYS>> ... [/INST]`
+  kLlama3,   ///< `<|start_header_id|>role<|end_header_id|> ... <|eot_id|>`
+  kMistral,  ///< `[INST] ... [/INST]`, in all its spacings
+  kGemma,    ///< `<start_of_turn>role ... <end_of_turn>`
+  kPhi,      ///< `<|user|> ... <|end|>`
+  kZephyr,   ///< `<|user|> ... </s>`: zephyr, TinyLlama chat
 };
 /// "chatml", "llama2", ...
 [[nodiscard]] const char* to_string(ChatFamily family) noexcept;

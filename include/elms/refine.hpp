@@ -87,8 +87,11 @@ inline Result<RefinedPrompt> refine_by_scores(std::span<const Segment> prompt, s
     const std::vector<std::uint8_t> collapses = collapsing_words(layout, tiers, options);
     BudgetSearch search(layout, target, options.encode, collapses);
     const std::size_t n_always = search.begin(tiers, ranked_words(tiers, scores));
-    if (n_always > out.budget_tokens)
-      return does_not_fit(tiers, n_always, out.tokens_before, out.budget_tokens);
+    if (n_always > out.budget_tokens) {
+      if (!budget.yields_to_protected())
+        return does_not_fit(tiers, n_always, out.tokens_before, out.budget_tokens);
+      out.budget_tokens = n_always;
+    }
     out.tokens_after = search.fill(out.budget_tokens, n_always);
     search.render(rendered);
     describe(layout, scores, search.shown(), out);

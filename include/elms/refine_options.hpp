@@ -122,6 +122,13 @@ class RefineBudget {
     budget.tokens_ = n;
     return budget;
   }
+  /// The same, but where protected text alone is over it, that text is what is kept, and no error.
+  [[nodiscard]] RefineBudget or_protected() const noexcept {
+    RefineBudget budget = *this;
+    budget.yields_ = true;
+    return budget;
+  }
+  [[nodiscard]] bool yields_to_protected() const noexcept { return yields_; }
   /// kInvalidArgument where the number is none that can be.
   [[nodiscard]] Result<std::size_t> resolve(std::size_t tokens_before) const;
 
@@ -129,6 +136,7 @@ class RefineBudget {
   RefineBudget() = default;
   double ratio_ = 0.0;
   std::optional<std::int64_t> tokens_;
+  bool yields_ = false;
 };
 
 /// A word and what became of it.

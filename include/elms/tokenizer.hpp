@@ -34,7 +34,7 @@ struct EncodeOptions {
 /// Immutable after construction; any number of threads may use one.
 class Tokenizer {
  public:
-  /// From the `tokenizer.ggml.*` metadata: models "llama" (SentencePiece), "gpt2" (byte-level BPE with the
+  /// From the `tokenizer.ggml` metadata: models "llama" (SentencePiece), "gpt2" (byte-level BPE with the
   /// pre-tokenisers gpt-2, llama-bpe, qwen2, deepseek-coder and their aliases) and "bert" (WordPiece). kNotFound: the
   /// file has no tokenizer. kUnsupported names what is unknown; kMalformedFile names the key. Copies what it needs:
   /// the file may be closed.
@@ -68,7 +68,7 @@ class Tokenizer {
   [[nodiscard]] virtual TokenId eos() const noexcept = 0;
   [[nodiscard]] virtual TokenId unk() const noexcept = 0;
   [[nodiscard]] virtual bool is_control(TokenId token) const noexcept = 0;
-  /// EOS, and the end-of-turn tokens of chat models (<|im_end|>, <|eot_id|>, <end_of_turn> ...).
+  /// EOS, and the end-of-turn tokens of chat models (`<|im_end|>`, `<|eot_id|>`, `<end_of_turn>` ...).
   [[nodiscard]] virtual bool is_end_of_generation(TokenId token) const noexcept = 0;
   /// "llama", "gpt2" or "bert", as in GGUF.
   [[nodiscard]] virtual std::string_view model() const noexcept = 0;

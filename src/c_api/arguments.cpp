@@ -1,7 +1,5 @@
 #include "c_api/arguments.hpp"
 
-#include <algorithm>
-
 namespace elms::inline v0::detail {
 
 static_assert(static_cast<int>(StatusCode::kUnavailable) == ELMS_UNAVAILABLE, "codes of elms.h are those of StatusCode");
@@ -10,15 +8,18 @@ elms_code report(const Status& status, elms_error* out) noexcept {
   const auto code = static_cast<elms_code>(status.code());
   if (out == nullptr) return code;
   out->code = code;
-  const std::string& message = status.message();
-  std::size_t n = std::min(message.size(), sizeof out->message - 1);
-  if (n < message.size()) {
-    const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(message[i]) & 0xC0U) == 0x80U; };
+  copy_cut(status.message(), out->message);
+  return code;
+}
+
+void copy_cut(std::string_view text, std::span<char> room) noexcept {
+  std::size_t n = std::min(text.size(), room.size() - 1);
+  if (n < text.size()) {
+    const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U; };
     while (n > 0 && continues(n)) --n;
   }
-  std::memcpy(out->message, message.data(), n);
-  out->message[n] = '\0';
-  return code;
+  std::memcpy(room.data(), text.data(), n);
+  room[n] = '\0';
 }
 
 }  // namespace elms::inline v0::detail

@@ -1,13 +1,18 @@
 // How C arguments become C++ ones, and failures C errors. Every file of this room works by these.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "elms/detail/error.hpp"
 #include "elms/elms.h"
@@ -23,6 +28,20 @@ namespace elms::inline v0::detail {
 /// Fills *out, if there is one, and returns the code.
 elms_code report(const Status& status, elms_error* out) noexcept;
 
+/// Copies as much of the text as fits into `room` with a 0 at its end, and cuts no UTF-8 character.
+void copy_cut(std::string_view text, std::span<char> room) noexcept;
+
+/// The size that a caller says its struct has. kInvalidArgument for what no struct of elms.h can have.
+inline Result<std::size_t> read_struct_size(const void* given, std::string_view name) {
+  constexpr std::size_t kMaxStructBytes = 4096;
+  std::size_t size = 0;
+  std::memcpy(&size, given, sizeof size);
+  if (size < sizeof size || size > kMaxStructBytes) {
+    return invalid_argument(name, ": struct_size is ", size, ", expected sizeof(", name, ")");
+  }
+  return size;
+}
+
 /// The caller's options, whatever version of the struct it was compiled with. A null pointer is all defaults.
 /// kInvalidArgument where it sets fields that this library does not know.
 template <typename Options>
@@ -30,15 +49,63 @@ Result<Options> read_options(const Options* given, std::string_view name) {
   static_assert(std::is_trivially_copyable_v<Options>);
   Options options{};
   if (given == nullptr) return options;
-  std::size_t size = 0;
-  std::memcpy(&size, given, sizeof size);
-  if (size < sizeof size) return invalid_argument(name, ": struct_size is ", size, ", expected sizeof(", name, ")");
+  ELMS_ASSIGN_OR_RETURN(const std::size_t size, read_struct_size(given, name));
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (std::size_t i = sizeof(Options); i < size; ++i) {
     if (bytes[i] != 0) return invalid_argument(name, ": field at byte ", i, " is set, which this version of elms does not know");
   }
   std::memcpy(&options, given, size < sizeof(Options) ? size : sizeof(Options));
   return options;
+}
+
+/// An array of structs, whose step is the struct_size of its elements.
+template <typename Element>
+Result<std::vector<Element>> read_list(const Element* given, std::size_t n, std::string_view name) {
+  std::vector<Element> list;
+  if (n == 0) return list;
+  if (given == nullptr) return invalid_argument(name, ": a null pointer to ", n);
+  ELMS_ASSIGN_OR_RETURN(const std::size_t step, read_struct_size(given, name));
+  if (step % alignof(Element) != 0) return invalid_argument(name, ": struct_size is ", step, ", no size of an array's elements");
+  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto* element = reinterpret_cast<const Element*>(bytes + i * step);
+    ELMS_ASSIGN_OR_RETURN(const std::size_t size, read_struct_size(element, name));
+    if (size != step) return invalid_argument(name, " ", i, ": struct_size is ", size, ", that of the first is ", step);
+    ELMS_ASSIGN_OR_RETURN(const Element read, read_options(element, name));
+    list.push_back(read);
+  }
+  return list;
+}
+
+/// Fills a struct of the caller's as far as its struct_size goes.
+template <typename Struct>
+Status write_struct(const Struct& value, Struct* out, std::string_view name) {
+  static_assert(std::is_trivially_copyable_v<Struct>);
+  if (out == nullptr) return invalid_argument(name, ": nowhere to write it");
+  ELMS_ASSIGN_OR_RETURN(const std::size_t size, read_struct_size(out, name));
+  auto* to = reinterpret_cast<unsigned char*>(out);
+  const auto* from = reinterpret_cast<const unsigned char*>(&value);
+  const std::size_t known = std::min(size, sizeof(Struct));
+  std::memcpy(to + sizeof size, from + sizeof size, known - sizeof size);
+  if (size > known) std::memset(to + known, 0, size - known);
+  return {};
+}
+
+/// A value of an enum of elms.h, of which `last` is the highest.
+inline Result<std::int32_t> read_choice(std::int32_t value, std::int32_t last, std::string_view name) {
+  if (value < 0 || value > last) return invalid_argument(name, ": ", value, ", expected 0 to ", last);
+  return value;
+}
+
+/// Texts that end with 0.
+inline Result<std::vector<std::string>> read_texts(const char* const* given, std::size_t n, std::string_view name) {
+  std::vector<std::string> texts;
+  if (given == nullptr && n != 0) return invalid_argument(name, ": a null pointer to ", n, " texts");
+  for (std::size_t i = 0; i < n; ++i) {
+    if (given[i] == nullptr) return invalid_argument(name, ": text ", i, " is a null pointer");
+    texts.emplace_back(given[i]);
+  }
+  return texts;
 }
 
 /// A view of the caller's bytes. kInvalidArgument for none with a length.
@@ -69,6 +136,14 @@ template <typename Handle, typename Value>
 Status make_handle(Value&& value, Handle** out) noexcept {
   *out = new (std::nothrow) Handle{std::forward<Value>(value)};
   return *out != nullptr ? Status() : Status(StatusCode::kOutOfMemory, "a handle");
+}
+
+/// The caller's function for pieces of text; empty for none.
+inline std::function<Flow(std::string_view)> text_sink(elms_on_text on_text, void* user_data) {
+  if (on_text == nullptr) return {};
+  return [on_text, user_data](std::string_view piece) {
+    return on_text(user_data, piece.data(), piece.size()) == ELMS_STOP ? Flow::kStop : Flow::kContinue;
+  };
 }
 
 inline const CancelToken* token_of(const elms_cancel* cancel) noexcept { return cancel == nullptr ? nullptr : &cancel->token; }

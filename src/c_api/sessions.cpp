@@ -1,5 +1,6 @@
 #include "c_api/arguments.hpp"
 #include "c_api/handles.hpp"
+#include "c_api/sampling.hpp"
 
 namespace elms::inline v0::detail {
 namespace {
@@ -20,15 +21,7 @@ Status create_session(const elms_model* model, const elms_session_options* given
 
 Status set_sampling(elms_session* session, const elms_sampling* given) {
   if (session == nullptr) return invalid_argument("elms_session_set_sampling: no session");
-  ELMS_ASSIGN_OR_RETURN(const elms_sampling asked, read_options(given, "elms_sampling"));
-  SamplerOptions options;
-  options.temperature = asked.temperature;
-  options.top_k = asked.top_k;
-  options.top_p = asked.top_p == 0.0f ? 1.0f : asked.top_p;
-  options.min_p = asked.min_p;
-  options.repetition_penalty = asked.repetition_penalty == 0.0f ? 1.0f : asked.repetition_penalty;
-  options.repetition_window = asked.repetition_window;
-  options.seed = asked.seed;
+  ELMS_ASSIGN_OR_RETURN(SamplerOptions options, read_sampling(given));
   ELMS_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(std::move(options), session->session.model().config().n_vocab));
   session->session.set_sampler(std::move(sampler));
   return {};

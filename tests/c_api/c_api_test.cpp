@@ -6,13 +6,11 @@
 #include <vector>
 
 #include "answer_in_c.h"
-#include "elms/elms.hpp"
-#include "test_model.hpp"
+#include "c_api_fixture.hpp"
+
+using namespace elms_test;
 
 namespace {
-
-/// The model that ships, which has a vocabulary and levels.
-std::string mini_path() { return std::string(ELMS_TEST_DATA_DIR) + "/../../examples/models/elms-mini.gguf"; }
 
 struct OpenModel {
   OpenModel() {

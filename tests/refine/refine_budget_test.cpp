@@ -196,6 +196,22 @@ TEST_CASE("refine_by_scores names what cannot be", "[refine]") {
       Contains("what is protected takes"));
 }
 
+TEST_CASE("refine_by_scores keeps what is protected where that was asked to go before the budget", "[refine]") {
+  const std::vector<Segment> prompt = {Segment::protect("all of this stays here"),
+                                       Segment::compress(" but not this, only `the_code()`")};
+  const std::vector<float> scores(elms::prompt_words(prompt).size(), 0.5f);
+  const auto refined =
+      elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::tokens(2).or_protected());
+  REQUIRE_OK(refined);
+  CHECK(refined->text == "all of this stays here `the_code()`");
+  CHECK(refined->budget_tokens == refined->tokens_after);
+  CHECK(refined->budget_tokens > 2);
+  const auto roomy =
+      elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::tokens(100).or_protected());
+  REQUIRE_OK(roomy);
+  CHECK(roomy->budget_tokens == 100);
+}
+
 TEST_CASE("refine_by_scores follows its options", "[refine]") {
   const auto refine = [](const std::vector<Segment>& prompt, const std::vector<float>& scores,
                          const RefineBudget& budget, const RefineOptions& options) {

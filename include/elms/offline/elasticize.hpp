@@ -45,7 +45,7 @@ struct ElasticizeReport {
 };
 
 /// Orders the units of `input` (GGUF or Hugging Face directory) by importance and writes them to `output` as
-/// GGUF of the same architecture with `elms.*` metadata. `calibration_text` may be empty for methods that
+/// GGUF of the same architecture with `elms` metadata. `calibration_text` may be empty for methods that
 /// need none. Permutation is done in float before quantisation; rows that only move keep their bytes. The
 /// output appears when complete, or not.
 [[nodiscard]] Result<ElasticizeReport> elasticize(const std::string& input, const std::string& output,

@@ -39,7 +39,7 @@ struct SynthShape {
 
 /// Writes a GGUF with weights of `type` drawn from a seeded generator, scaled so that activations keep their
 /// size from layer to layer and next-token distributions are peaked, a byte-level vocabulary filled up with
-/// numbered words, and uniform `elms.*` levels. Deterministic: the same arguments give the same bytes, on any
+/// numbered words, and uniform levels. Deterministic: the same arguments give the same bytes, on any
 /// number of threads. Null pool: one of its own.
 [[nodiscard]] Status synthesize(const SynthShape& shape, DType type, std::uint64_t seed,
                                 const std::string& output, const ProgressCallback& progress = {},

@@ -29,7 +29,7 @@ struct TrainedVocabulary {
 };
 
 /// Trains a SentencePiece BPE vocabulary (Kudo, Richardson 2018) as Llama 2's is: no normalisation, digits
-/// one by one, bytes for rare characters, a space before every text; 0 <unk>, 1 <s> (BOS), 2 </s> (EOS).
+/// one by one, bytes for rare characters, a space before every text; 0 `<unk>`, 1 `<s>` (BOS), 2 `</s>` (EOS).
 /// Lines are seen as they lie in a text: only the first of a document, example or paragraph begins with a
 /// space. Writes it as a GGUF without tensors (architecture llama), which elms::Tokenizer and llama.cpp read
 /// with the same tokens. Deterministic.

@@ -218,8 +218,10 @@ class RequestRun {
     const std::int32_t n_compressible = shape_.n_compressible(tokens_.size());
     if (plan.keep_ratio >= 1.0 || parts_.options.refiner == nullptr || n_compressible == 0) return {};
     const double begin_ms = now();
+    // The planner does not know what of the compressible text is code or JSON and stays.
     const RefineBudget budget =
-        RefineBudget::tokens(std::max(1, answer_.n_original_tokens - n_compressible + plan.n_keep_tokens));
+        RefineBudget::tokens(std::max(1, answer_.n_original_tokens - n_compressible + plan.n_keep_tokens))
+            .or_protected();
     const RefineOptions options = refine_options();
     std::vector<Segment> shortened(prompt_.begin(), prompt_.end());
     const bool splits = plan.reuse_cache && plan.n_reused_tokens > 0;
