@@ -1,4 +1,4 @@
-// An assistant on a phone picks the function that a request asks for, at three levels of hurry:
+// An assistant on a phone picks the function that a request asks for, at four levels of hurry:
 //   mobile_agent MODEL.gguf REFINER.gguf [SECONDS]   seconds to calibrate, 3 if not said
 // Targets are shares of the full model's time on this machine, so that the table looks alike everywhere.
 #include <cstdio>
@@ -25,7 +25,7 @@ constexpr std::pair<std::string_view, std::string_view> kFunctions[] = {
 constexpr const char* kRequests[] = {"will it rain in oslo this weekend", "play the new album by radiohead",
                                      "get us a table for four at an italian place tonight"};
 constexpr std::pair<const char*, elms::SloShares> kTargets[] = {
-    {"relaxed", {1.0, 1.0}}, {"brisk", {0.7, 0.75}}, {"tight", {0.45, 0.5}}};
+    {"relaxed", {1.0, 1.0}}, {"brisk", {0.7, 0.75}}, {"tight", {0.5, 0.6}}, {"urgent", {0.35, 0.4}}};
 
 int report(const elms::Status& status) {
   std::fprintf(stderr, "mobile_agent: %s: %s\n", elms::to_string(status.code()), status.message().c_str());
@@ -57,16 +57,12 @@ std::string function_of(std::string answer) {
 
 /// How fast model and refiner are here. An app keeps it in a file: DeviceProfile::save() and load().
 elms::Result<elms::DeviceProfile> calibrate(const std::shared_ptr<const elms::ElasticModel>& model,
-                                            const elms::PromptRefiner& refiner, double seconds) {
+                                            const std::shared_ptr<const elms::PromptRefiner>& refiner,
+                                            double seconds) {
   elms::CalibrationOptions options;
   options.seconds = seconds;
   options.max_tokens = 256;
-  options.refine = [&](std::int32_t n_words) {
-    std::string text;
-    for (std::int32_t i = 0; i < n_words; ++i) text += "word ";
-    const std::vector<elms::Segment> prompt = {elms::Segment::compress(text)};
-    return refiner.analyse(prompt).error();
-  };
+  options.refine = elms::refiner_timing(refiner);
   auto calibration = elms::calibrate(model, options);
   if (!calibration.has_value()) return calibration.error();
   return calibration->profile;
@@ -83,7 +79,7 @@ int main(int argc, char** argv) {
   if (!model.has_value()) return report(model.error());
   auto refiner = elms::PromptRefiner::open(argv[2], {.pool = (*model)->pool()});
   if (!refiner.has_value()) return report(refiner.error());
-  auto profile = calibrate(*model, **refiner, argc > 3 ? std::atof(argv[3]) : 3.0);
+  auto profile = calibrate(*model, *refiner, argc > 3 ? std::atof(argv[3]) : 3.0);
   if (!profile.has_value()) return report(profile.error());
   // Descriptions of four words bear no more than this: what a task bears has to be measured (elms eval).
   auto planner = elms::SLOPlanner::create(*model, {.profile = *profile, .keep_ratios = {0.5, 0.75}});

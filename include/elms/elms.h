@@ -292,8 +292,8 @@ size_t elms_refined_budget_tokens(const elms_refined* refined);
 
 /* ---- device profiles: how fast a model runs here ---- */
 
-/* Reads what `elms calibrate` or elms_profile_save wrote; `path` ends with 0. ELMS_NOT_FOUND for no file, and for a key that
- * is missing in it; ELMS_MALFORMED_FILE for what is no profile. */
+/* Reads what `elms calibrate` or elms_profile_save wrote; `path` ends with 0. ELMS_NOT_FOUND for no file;
+ * ELMS_MALFORMED_FILE for what is no profile. */
 elms_code elms_profile_load(const char* path, elms_profile** profile, elms_error* error);
 /* The same from the file's text. */
 elms_code elms_profile_parse(const char* json, size_t json_bytes, elms_profile** profile, elms_error* error);
@@ -309,6 +309,7 @@ typedef struct elms_calibrate_options {
   int32_t max_tokens;   /* longest prompt and context to time; 0: 512 */
   elms_on_progress on_progress;
   void* user_data;
+  const elms_refiner* refiner; /* timed too; NULL: its time stays a guess that requests correct */
 } elms_calibrate_options;
 
 /* Times prefill and decode of a model on this device, for which it takes the memory of three sessions. Do it once, while

@@ -1,6 +1,7 @@
 #include "c_api/arguments.hpp"
 #include "c_api/handles.hpp"
 #include "elms/calibrate.hpp"
+#include "elms/refiner_timing.hpp"
 
 namespace elms::inline v0::detail {
 namespace {
@@ -38,6 +39,7 @@ Status calibrate_model(const elms_model* model, const elms_calibrate_options* gi
   if (asked.kv_int8 != 0) options.kv_type = KvType::kQ8;
   if (asked.batch_tokens != 0) options.batch_tokens = asked.batch_tokens;
   if (asked.max_tokens != 0) options.max_tokens = asked.max_tokens;
+  if (asked.refiner != nullptr) options.refine = refiner_timing(asked.refiner->refiner);
   if (asked.on_progress != nullptr) {
     options.on_progress = [on_progress = asked.on_progress, user_data = asked.user_data](double fraction) {
       return on_progress(user_data, fraction) == ELMS_STOP ? Flow::kStop : Flow::kContinue;

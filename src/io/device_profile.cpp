@@ -125,6 +125,29 @@ ordered_json phase_json(const PhaseProfile& profile, Phase phase) {
   return {{"ms_per", std::move(law)}, {"noise", profile.noise}, {"misfit", profile.misfit}};
 }
 
+Result<DeviceProfile> parse_profile(std::string_view json, const std::string& name) {
+  ELMS_ASSIGN_OR_RETURN(const detail::JsonFile file, detail::JsonFile::parse(json, name));
+  const JsonObject top = file.top();
+  ELMS_ASSIGN_OR_RETURN(const std::int32_t version, top.count("elms_profile"));
+  if (version != kProfileVersion) {
+    return detail::unsupported(name, ": profile of version ", version, ", this library reads ",
+                               kProfileVersion);
+  }
+  DeviceProfile profile;
+  ELMS_ASSIGN_OR_RETURN(const JsonObject key, top.object("key"));
+  ELMS_ASSIGN_OR_RETURN(profile.key, parse_key(key));
+  ELMS_ASSIGN_OR_RETURN(profile.batch_tokens, top.count("batch_tokens"));
+  ELMS_ASSIGN_OR_RETURN(profile.seconds, top.real_or("seconds", 0.0));
+  ELMS_ASSIGN_OR_RETURN(profile.coarse, top.boolean_or("coarse", false));
+  ELMS_ASSIGN_OR_RETURN(const JsonObject phases, top.object("phases"));
+  for (std::size_t i = 0; i < kPhaseCount; ++i) {
+    const Phase phase = static_cast<Phase>(i);
+    ELMS_ASSIGN_OR_RETURN(const JsonObject object, phases.object(phase_name(phase)));
+    ELMS_ASSIGN_OR_RETURN(profile[phase], parse_phase(object, phase));
+  }
+  return profile;
+}
+
 }  // namespace
 
 ProfileKey profile_key(const ElasticModel& model, std::size_t threads, KvType kv_type) {
@@ -151,25 +174,10 @@ Result<DeviceProfile> DeviceProfile::load(const std::string& path) {
 }
 
 Result<DeviceProfile> DeviceProfile::parse(std::string_view json, const std::string& name) {
-  ELMS_ASSIGN_OR_RETURN(const detail::JsonFile file, detail::JsonFile::parse(json, name));
-  const JsonObject top = file.top();
-  ELMS_ASSIGN_OR_RETURN(const std::int32_t version, top.count("elms_profile"));
-  if (version != kProfileVersion) {
-    return detail::unsupported(name, ": profile of version ", version, ", this library reads ",
-                               kProfileVersion);
-  }
-  DeviceProfile profile;
-  ELMS_ASSIGN_OR_RETURN(const JsonObject key, top.object("key"));
-  ELMS_ASSIGN_OR_RETURN(profile.key, parse_key(key));
-  ELMS_ASSIGN_OR_RETURN(profile.batch_tokens, top.count("batch_tokens"));
-  ELMS_ASSIGN_OR_RETURN(profile.seconds, top.real_or("seconds", 0.0));
-  ELMS_ASSIGN_OR_RETURN(profile.coarse, top.boolean_or("coarse", false));
-  ELMS_ASSIGN_OR_RETURN(const JsonObject phases, top.object("phases"));
-  for (std::size_t i = 0; i < kPhaseCount; ++i) {
-    const Phase phase = static_cast<Phase>(i);
-    ELMS_ASSIGN_OR_RETURN(const JsonObject object, phases.object(phase_name(phase)));
-    ELMS_ASSIGN_OR_RETURN(profile[phase], parse_phase(object, phase));
-  }
+  Result<DeviceProfile> profile = parse_profile(json, name);
+  // A key that is not there.
+  if (!profile.has_value() && profile.error().code() == StatusCode::kNotFound)
+    return Status(StatusCode::kMalformedFile, profile.error().message());
   return profile;
 }
 
