@@ -129,11 +129,11 @@ Matrix reduced(ThreadPool& pool, const Matrix& m, std::size_t n, std::uint64_t s
   return out;
 }
 
-/// Rows without mean, of the deviation that the encoder's norm then sees; a row of zeros stays as it was.
-void write_rows(const Matrix& rows, std::size_t d, float* embedding) {
+/// Rows without mean, all of one length. Those of tokens that have no context stay as they were.
+void write_rows(const Matrix& rows, const std::vector<bool>& has_context, std::size_t d, float* embedding) {
   const Eigen::RowVectorXf mean = rows.colwise().mean();
   for (Eigen::Index t = 0; t < rows.rows(); ++t) {
-    if (rows.row(t).isZero()) continue;
+    if (!has_context[static_cast<std::size_t>(t)]) continue;
     const Eigen::RowVectorXf row = rows.row(t) - mean;
     const float norm = std::max(row.norm(), 1e-12f);
     const float scale = kEmbeddingDeviation * std::sqrt(static_cast<float>(d)) / norm;
@@ -169,11 +169,15 @@ Status embed_tokens(std::string_view data, const std::shared_ptr<ThreadPool>& po
       tokens = tokens.subspan(size);
     }
   }
-  const Matrix rows = reduced(*pool, std::move(counts).information(), shape.d_model, 1);
+  const Matrix information = std::move(counts).information();
+  std::vector<bool> has_context(shape.n_vocab);
+  for (std::size_t t = 0; t < shape.n_vocab; ++t)
+    has_context[t] = information.row(static_cast<Eigen::Index>(t)).maxCoeff() > 0.0f;
+  const Matrix rows = reduced(*pool, information, shape.d_model, 1);
   if (rows.cols() < static_cast<Eigen::Index>(shape.d_model))
     return detail::invalid_argument("refiner: ", shape.n_vocab, " tokens give no embeddings of ",
                                     shape.d_model, " values");
-  write_rows(rows, shape.d_model, model.params.data() + model.layout.token_embedding);
+  write_rows(rows, has_context, shape.d_model, model.params.data() + model.layout.token_embedding);
   return {};
 }
 

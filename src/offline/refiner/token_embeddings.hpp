@@ -12,8 +12,8 @@ namespace elms::inline v0::offline::refiner {
 /// Sets the token embedding of `model` from the texts of `data` (as for parse_data_sources; a weight
 /// multiplies what is counted): positive pointwise mutual information of a token with the frequent tokens one
 /// and two places before and behind it and within eight places, reduced to d_model dimensions (truncated SVD,
-/// Levy & Goldberg 2014). Rows are as long as kEmbeddingDeviation makes them; tokens that the texts do not
-/// have keep what they had. Minutes and 0.4 GB at 6,000 tokens. The result does not depend on the threads.
+/// Levy & Goldberg 2014). A row has deviation kEmbeddingDeviation; tokens that the texts do not have
+/// keep what they had. Half a minute and 0.4 GB at 6,000 tokens. The result does not depend on the threads.
 [[nodiscard]] Status embed_tokens(std::string_view data, const std::shared_ptr<ThreadPool>& pool,
                                   const ProgressCallback& progress, RefinerModel& model);
 
