@@ -2,7 +2,7 @@
 # Makes elms-refiner from the texts, sentences and tasks below ../shared/data: its data, its vocabulary, the score head,
 # the labels of the decision head, the decision head.
 # usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
-#   SCORE_STEPS=2700  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
+#   SCORE_STEPS=3000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
 #   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
 #   JUDGE=1           accuracy on cut task prompts afterwards, to WORK_DIR/tasks.json and tasks.svg
 set -euo pipefail
@@ -83,7 +83,7 @@ if [[ ${MLM_MINUTES:-0} != 0 ]]; then
   begin=(--init "$work/mlm.gguf")
 fi
 [[ -f $work/score.gguf ]] ||
-  "$elms" train refiner --stage score "${begin[@]}" --steps "${SCORE_STEPS:-2700}" --batch-rows 8 --length 192 \
+  "$elms" train refiner --stage score "${begin[@]}" --steps "${SCORE_STEPS:-3000}" --batch-rows 8 --length 192 \
     --lr 2e-3 --warmup 100 --dropout 0.1 --valid-every 200 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 -t 1 \
     $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" --compressions "$google/compression_en.txt" \
     --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
@@ -94,8 +94,8 @@ fi
       --task "$data/labels.tasks.jsonl" -o "$work/labels.part.jsonl" &&
     mv "$work/labels.part.jsonl" "$work/labels.jsonl"; }
 [[ -f $work/elms-refiner.gguf ]] ||
-  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --minutes 1 \
-    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 20 --type q8_0 --name elms-refiner \
+  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --steps "${DECISION_STEPS:-160}" \
+    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 20 --type q8_0 \
     --plot "$work/decision.svg" --calibration-plot "$work/calibration.svg" --json -o "$work/elms-refiner.gguf" \
     >"$work/decision.json"
 
