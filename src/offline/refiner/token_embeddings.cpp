@@ -16,9 +16,9 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr std::size_t kNear = 2, kWide = 8;              ///< places before and behind a token
-constexpr std::size_t kNearContexts = 1000;              ///< most frequent tokens, for each near place
-constexpr std::size_t kWideContexts = 2000;              ///< for all wide places together
+constexpr std::size_t kNear = 2, kWide = 8;                ///< places before and behind a token
+constexpr std::size_t kNearContexts = 1000;                ///< most frequent tokens, for each near place
+constexpr std::size_t kWideContexts = 2000;                ///< for all wide places together
 constexpr std::size_t kExtraDimensions = 32, kRounds = 4;  ///< of the randomised SVD
 constexpr double kContextPower = 0.75;  ///< of a context's frequency: rare ones count less (Levy et al. 2015)
 constexpr float kValuePower = 0.25f;    ///< of the singular values
