@@ -2,8 +2,9 @@
 # Makes elms-refiner from the texts, sentences and tasks below ../shared/data: its data, its vocabulary, the score head,
 # the labels of the decision head, the decision head.
 # usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
+#   SCORE_STEPS=3000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
 #   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
-#   SCORE_MINUTES=21  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
+#   JUDGE=1           accuracy on cut task prompts afterwards, to WORK_DIR/tasks.json and tasks.svg
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -23,11 +24,34 @@ make_tasks() {
     --functions 3-10 --few-shot 0-2 --renamed 0.1 --max-lines "${LABELS:-60}" >&2
 }
 
+# Articles of the news sets of T0, each once.
+news_articles() {
+  python3 - "$shared/t0" <<'PYTHON'
+import json, re, sys
+
+seen = set()
+def put(text):
+    text = re.sub(r"\n\s*\n", "\n", text).strip()
+    if len(text) >= 100 and text[:200] not in seen:
+        seen.add(text[:200])
+        print(text + "\n")
+def rows(name):
+    with open(f"{sys.argv[1]}/{name}.jsonl") as lines:
+        yield from map(json.loads, lines)
+for row in rows("cnn_dailymail_3_0_0_generate_story"): put(row["completion"])
+for row in rows("xsum_summarize_DOC"): put(row["prompt"].removeprefix("Summarize: "))
+for row in rows("multi_news_expand_reverse_task_"): put(row["completion"])
+for row in rows("gigaword_write_its_sentence"): put(row["completion"])
+for row in rows("ag_news_classify"): put(row["prompt"].split("\n")[0])
+PYTHON
+}
+
 make_data() {
   cat "$shared"/wikipedia-excellent/wiki_* | sed -E '/^<\/?doc/d' >"$data/wiki.txt"
   head -c 3000000 "$data/wiki.txt" >"$data/wiki.vocab.txt"
   head -c 10000000 "$data/wiki.txt" >"$data/wiki.train.txt"
   head -c 1900000 "$shared/tinystories/tinystories_sample_2MB.txt" >"$data/stories.txt"
+  news_articles >"$data/news.txt"
   head -n 8200 "$google/sentence_en.txt" | sed 's/$/\n/' >"$data/sentences.mlm.txt" # what follows is kept apart
   make_tasks snips "$shared/snips"
   make_tasks clinc150 "$shared/clinc150/data_train_val.json"
@@ -48,18 +72,19 @@ resume() { [[ ! -f $1 ]] || echo --resume; }
 [[ -f $work/vocab.gguf ]] ||
   "$elms" vocab --wordpiece --size 6000 -o "$work/vocab.gguf" \
     --text "$data/wiki.vocab.txt" "$data/sentences.mlm.txt" "$data/tasks.txt" "$data/stories.txt"
-begin=(--vocab "$work/vocab.gguf" $shape)
+texts="$data/sentences.mlm.txt:3,$data/news.txt:2,$data/wiki.train.txt,$data/tasks.txt,$data/stories.txt:0.5"
+begin=(--vocab "$work/vocab.gguf" --embedding-data "$texts" $shape)
 if [[ ${MLM_MINUTES:-0} != 0 ]]; then
   [[ -f $work/mlm.gguf ]] ||
     "$elms" train refiner --stage mlm "${begin[@]}" --minutes "$MLM_MINUTES" --batch-rows 12 --length 128 --lr 2e-3 \
       --warmup 60 --dropout 0 --checkpoint "$work/mlm.ckpt.gguf" --checkpoint-every 100 $(resume "$work/mlm.ckpt.gguf") \
-      --data "$data/sentences.mlm.txt:5,$data/wiki.train.txt:3,$data/tasks.txt:2,$data/stories.txt:1" \
+      --data "$texts" \
       --plot "$work/mlm.svg" --json -o "$work/mlm.gguf" >"$work/mlm.json"
   begin=(--init "$work/mlm.gguf")
 fi
 [[ -f $work/score.gguf ]] ||
-  "$elms" train refiner --stage score "${begin[@]}" --minutes "${SCORE_MINUTES:-21}" --batch-rows 8 --length 192 \
-    --lr 2e-3 --warmup 60 --dropout 0.1 --valid-every 100 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 -t 1 \
+  "$elms" train refiner --stage score "${begin[@]}" --steps "${SCORE_STEPS:-3000}" --batch-rows 8 --length 192 \
+    --lr 2e-3 --warmup 100 --dropout 0.1 --valid-every 200 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 -t 1 \
     $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" --compressions "$google/compression_en.txt" \
     --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
     "$shared/qmsum/Committee/jsonl/train.jsonl" --plot "$work/score.svg" --json -o "$work/score.gguf" >"$work/score.json"
@@ -69,7 +94,21 @@ fi
       --task "$data/labels.tasks.jsonl" -o "$work/labels.part.jsonl" &&
     mv "$work/labels.part.jsonl" "$work/labels.jsonl"; }
 [[ -f $work/elms-refiner.gguf ]] ||
-  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --minutes 1 \
-    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 20 --type q8_0 --name elms-refiner \
+  "$elms" train refiner --stage decision --init "$work/score.gguf" --labels "$work/labels.jsonl" --steps "${DECISION_STEPS:-160}" \
+    --batch-rows 8 --length 256 --lr 1e-3 --warmup 20 --dropout 0.1 --valid-every 20 --type q8_0 \
     --plot "$work/decision.svg" --calibration-plot "$work/calibration.svg" --json -o "$work/elms-refiner.gguf" \
     >"$work/decision.json"
+
+# judge_task SET PATH: held-out requests of functions that elms-mini knows; it may name any function of the set.
+judge_task() {
+  "$elms" tasks --from "$1" --in "$2" -o "$data/judge.$1.jsonl" --split valid --unseen-functions exclude --seed 7 \
+    --functions 8-10 --few-shot 0-2 --all-names --max-lines 150 >&2
+}
+if [[ ${JUDGE:-0} != 0 ]]; then
+  judge_task banking77 "$shared/banking77/train.csv"
+  judge_task hwu64 "$shared/hwu64"
+  judge_task clinc150 "$shared/clinc150/data_train_val.json"
+  "$elms" eval refiner-tasks --model "$work/elms-refiner.gguf" --lm "$root/examples/models/elms-mini.gguf" \
+    --task "$data/judge.banking77.jsonl" "$data/judge.hwu64.jsonl" "$data/judge.clinc150.jsonl" \
+    --keep-ratios 1,0.8,0.6,0.5,0.4,0.3,0.2 --svg "$work/tasks.svg" --json >"$work/tasks.json"
+fi

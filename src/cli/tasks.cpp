@@ -179,6 +179,8 @@ void add_tasks(CLI::App& app, Action& action) {
       ->check(CLI::Range(0.0, 1.0))
       ->option_text("X [0]");
   add_range(command, "--few-shot", options.few_shot, "Solved examples before the request", "N|A-B [0]");
+  command.add_flag("--all-names", options.all_names,
+                   "Choices are the names of all functions, listed or not: the list has to be read");
   command.add_flag("--arguments", options.arguments,
                    "Complete the call with its arguments (snips, sgd, hwu64)");
   add_choice_of_requests(command, options);

@@ -132,6 +132,10 @@ void add_refiner_data_options(CLI::App& command, TrainRefinerArguments& argument
   command.add_option("--d-model", options.shape.d_model, "Values of a token")->option_text("N [256]");
   command.add_option("--heads", options.shape.n_heads, "Attention heads of a layer")->option_text("N [4]");
   command.add_option("--d-ff", options.shape.d_ff, "Hidden units of a layer")->option_text("N [1024]");
+  command
+      .add_option("--embedding-data", options.embedding_data,
+                  "Texts whose neighbourhoods a new encoder's token embeddings come from")
+      ->option_text("FILE:WEIGHT,...");
   command.add_option("--data", options.run.data, "mlm: texts with weights, as for elms train")
       ->option_text("FILE:WEIGHT,...");
   command.add_option("--sentences", options.sentences, "score: sentences, one a line")->option_text("FILE");

@@ -345,6 +345,26 @@ TEST_CASE("tasks: functions held out are never listed, or the only ones asked fo
   CHECK(items_of(options).size() == 150);
 }
 
+TEST_CASE("tasks: all names are choices where that is asked for, the listed ones first", "[offline][tasks]") {
+  auto options = task_options(TaskSource::kClinc150, clinc_file(3));
+  options.functions = {5, 5};
+  const auto listed = items_of(options);
+  options.all_names = true;
+  const auto all = items_of(options);
+  REQUIRE(all.size() == listed.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    CHECK(all[i].prompt == listed[i].prompt);
+    CHECK(all[i].answer == listed[i].answer);
+    REQUIRE(all[i].choices.size() == 150);
+    CHECK(std::equal(listed[i].choices.begin(), listed[i].choices.end(), all[i].choices.begin()));
+  }
+  options.unseen = offline::UnseenFunctions::kExclude;
+  CHECK(items_of(options).front().choices.size() == 128);
+  options.arguments = true;
+  options.source = TaskSource::kSnips;
+  CHECK_FALSE(offline::make_tasks(options).has_value());
+}
+
 TEST_CASE("tasks: whole domains of sgd services are held out", "[offline][tasks]") {
   write_text_file("tasks/sgd/schema.json", sgd_schema());
   auto options = task_options(TaskSource::kSgd, write_text_file("tasks/sgd/dialogues_001.json", sgd_dialogues()));

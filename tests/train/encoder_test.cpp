@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "elms/detail/gguf.hpp"
 #include "offline/refiner/refiner_file.hpp"
+#include "offline/refiner/token_embeddings.hpp"
 #include "offline/refiner/train_encoder.hpp"
 #include "offline/train/encoder_ops.hpp"
 #include "offline/train/ops.hpp"
@@ -157,9 +159,9 @@ TEST_CASE("train: dropout keeps the mean and repeats itself", "[train]") {
   CHECK(static_cast<double>(std::count(x.begin(), x.end(), 0.0f)) / 20000.0 == Approx(0.25).epsilon(0.05));
 }
 
-TEST_CASE("train: the device library's encoder gives the scores that training computed", "[train]") {
-  const std::string vocabulary = scratch_path("encoder_vocab.gguf"),
-                    path = scratch_path("trained_refiner.gguf");
+/// Two pieces, and all single letters.
+std::string tiny_wordpiece_file() {
+  const std::string vocabulary = scratch_path("encoder_vocab.gguf");
   elms::offline::SpmPieces pieces;
   pieces.texts = {"\xE2\x96\x81the", "ing"};
   pieces.types.assign(2, elms::detail::TokenType::kNormal);
@@ -168,7 +170,65 @@ TEST_CASE("train: the device library's encoder gives the scores that training co
   elms::offline::write_wordpiece_metadata(elms::offline::wordpiece_tokens(pieces, 200), writer);
   REQUIRE_OK(writer.begin(vocabulary));
   REQUIRE_OK(writer.finish());
-  auto file = elms::detail::GgufFile::open(vocabulary);
+  return vocabulary;
+}
+
+TEST_CASE("train: tokens that stand in the same places get embeddings that lie close", "[train]") {
+  auto file = elms::detail::GgufFile::open(tiny_wordpiece_file());
+  REQUIRE_OK(file);
+  auto tokenizer = elms::Tokenizer::from_gguf(*file);
+  REQUIRE_OK(tokenizer);
+  std::string text;
+  const char* const nouns[] = {"a", "b", "c"};
+  const char* const verbs[] = {"s", "t", "u"};
+  for (std::size_t i = 0; i < 270; ++i) {  // every sentence equally often
+    text += std::string("d ") + nouns[i % 3] + " " + verbs[i / 3 % 3] + " e " + nouns[i / 9 % 3] + " .\n\n";
+  }
+  refiner::EncoderShape shape = tiny_encoder_shape();
+  shape.n_vocab = static_cast<std::size_t>((*tokenizer)->n_vocab());
+  refiner::EncoderLayout layout(shape);
+  const std::size_t d = shape.d_model, table = layout.token_embedding;
+  auto params = elms::detail::Buffer<float>::zeroed(layout.size());
+  REQUIRE_OK(params);
+  refiner::RefinerModel model{std::move(layout), std::move(*params), std::move(*file), *tokenizer, false};
+  const std::string path = scratch_path("embedding_texts.txt");
+  std::ofstream(path) << text;
+  REQUIRE_OK(refiner::embed_tokens(path, make_pool(2), {}, model));
+
+  const auto row = [&](const std::string& word) {
+    const auto token = static_cast<std::size_t>((*tokenizer)->find("\xE2\x96\x81" + word));
+    return std::span<const float>(model.params).subspan(table + token * d, d);
+  };
+  const auto cosine = [&](const std::string& first, const std::string& second) {
+    double dot = 0.0, of_first = 0.0, of_second = 0.0;
+    for (std::size_t i = 0; i < d; ++i) {
+      const double x = static_cast<double>(row(first)[i]), y = static_cast<double>(row(second)[i]);
+      dot += x * y;
+      of_first += x * x;
+      of_second += y * y;
+    }
+    return dot / std::sqrt(of_first * of_second);
+  };
+  CHECK(cosine("a", "b") > 0.9);
+  CHECK(cosine("s", "t") > 0.9);
+  CHECK(cosine("a", "s") < 0.5);
+  CHECK(cosine("a", "d") < 0.5);
+  double square = 0.0;
+  for (const float value : row("a")) square += static_cast<double>(value * value) / static_cast<double>(d);
+  CHECK(std::sqrt(square) == Approx(static_cast<double>(refiner::kEmbeddingDeviation)).epsilon(1e-3));
+  for (const float value : row("z")) CHECK(value == 0.0f);
+
+  auto again = elms::detail::Buffer<float>::zeroed(model.params.size());
+  REQUIRE_OK(again);
+  std::swap(*again, model.params);
+  REQUIRE_OK(refiner::embed_tokens(path, make_pool(1), {}, model));
+  CHECK(std::equal(again->data(), again->data() + again->size(), model.params.data()));
+  CHECK_FALSE(refiner::embed_tokens("no_such_file.txt", make_pool(1), {}, model).ok());
+}
+
+TEST_CASE("train: the device library's encoder gives the scores that training computed", "[train]") {
+  const std::string path = scratch_path("trained_refiner.gguf");
+  auto file = elms::detail::GgufFile::open(tiny_wordpiece_file());
   REQUIRE_OK(file);
   auto tokenizer = elms::Tokenizer::from_gguf(*file);
   REQUIRE_OK(tokenizer);

@@ -31,6 +31,9 @@ struct RefinerTrainingOptions {
   /// number of tokens of a batch in every stage.
   TrainingOptions run;
   RefinerShape shape;
+  /// Texts with weights, as run.data: a new encoder's token embeddings come from which tokens stand near
+  /// which in them, and not from noise. Empty: from noise.
+  std::string embedding_data;
   double dropout = 0.1;
   double mask_share = 0.2;  ///< of the tokens, for kMaskedLm
 

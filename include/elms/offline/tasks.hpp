@@ -54,6 +54,8 @@ struct TaskOptions {
   double renamed = 0.0;     ///< share of listed functions that get a name which says nothing, so that the
                             ///< description must be read; not with `arguments`
   double by_example = 0.0;  ///< share of listed functions described by one of their requests instead
+  bool all_names = false;   ///< the choices are the names of all the source's functions, not of the listed
+                           ///< ones alone: whoever answers has to read which are listed; not with `arguments`
   bool arguments = false;   ///< complete the call with its arguments instead of the function's name
   TaskSplit split = TaskSplit::kAll;
   UnseenFunctions unseen = UnseenFunctions::kInclude;

@@ -8,6 +8,7 @@
 #include "offline/refiner/decision_stage.hpp"
 #include "offline/refiner/learner.hpp"
 #include "offline/refiner/score_data.hpp"
+#include "offline/refiner/token_embeddings.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
@@ -31,7 +32,8 @@ Status check_refiner_options(const RefinerTrainingOptions& options) {
   return train::check_checkpoint_options(run.checkpoint, run.checkpoint_every, run.resume);
 }
 
-Result<RefinerModel> new_refiner(const RefinerTrainingOptions& options) {
+Result<RefinerModel> new_refiner(const RefinerTrainingOptions& options,
+                                 const std::shared_ptr<ThreadPool>& pool) {
   const RefinerShape& wanted = options.shape;
   if (wanted.n_heads == 0 || wanted.d_model % wanted.n_heads != 0 || wanted.d_ff < wanted.d_model ||
       wanted.n_layers == 0 || wanted.n_shared_layers > wanted.n_layers || wanted.max_positions < 8) {
@@ -53,7 +55,11 @@ Result<RefinerModel> new_refiner(const RefinerTrainingOptions& options) {
   refiner::EncoderLayout layout(std::move(shape));
   ELMS_ASSIGN_OR_RETURN(auto params, detail::Buffer<float>::zeroed(layout.size()));
   refiner::draw_encoder(layout.tensors(), options.run.seed, params);
-  return RefinerModel{std::move(layout), std::move(params), std::move(file), std::move(tokenizer), false};
+  RefinerModel model{std::move(layout), std::move(params), std::move(file), std::move(tokenizer), false};
+  if (!options.embedding_data.empty() && !options.run.resume) {
+    ELMS_RETURN_IF_ERROR(refiner::embed_tokens(options.embedding_data, pool, options.run.progress, model));
+  }
+  return model;
 }
 
 const char* to_string(RefinerStage stage) {
@@ -155,7 +161,7 @@ Result<RefinerTrainingReport> train_refiner(const RefinerTrainingOptions& option
   }
   ELMS_ASSIGN_OR_RETURN(RefinerModel model, options.run.vocabulary.empty()
                                                 ? refiner::open_refiner(options.run.init_model)
-                                                : new_refiner(options));
+                                                : new_refiner(options, pool));
   RefinerTrainingReport report;
   float temperature = 1.0f;
   if (options.stage == RefinerStage::kMaskedLm)

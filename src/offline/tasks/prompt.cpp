@@ -115,6 +115,7 @@ class PromptBuilder {
       for (const std::size_t f : listed) item.choices.push_back(" " + names.at(f));
       item.answer = static_cast<std::size_t>(std::find(listed.begin(), listed.end(), request.function) -
                                              listed.begin());
+      if (options_.all_names) add_other_names(item);
     }
     return item;
   }
@@ -240,6 +241,15 @@ class PromptBuilder {
       item.solved.emplace_back(begin, item.prompt.size());
       item.prompt += '\n';
       ++made;
+    }
+  }
+
+  /// The names of functions that are not listed, behind those that are.
+  void add_other_names(TaskItem& item) const {
+    std::set<std::string> known(item.choices.begin(), item.choices.end());
+    for (const Function& function : corpus_.functions) {
+      if (options_.unseen == UnseenFunctions::kExclude && function.held_out) continue;
+      if (known.insert(" " + function.name).second) item.choices.push_back(" " + function.name);
     }
   }
 

@@ -51,6 +51,9 @@ Status check_tasks(const TaskOptions& options) {
   if (options.arguments && options.renamed > 0.0) {
     return invalid_argument("tasks: calls with arguments keep the names of their functions");
   }
+  if (options.arguments && options.all_names) {
+    return invalid_argument("tasks: calls with arguments have wrong calls as their other choices");
+  }
   if (options.max_items < 0) return invalid_argument("tasks: at most ", options.max_items, " items");
   if (!options.part.empty() && options.source != TaskSource::kClinc150) {
     return invalid_argument("tasks: ", to_string(options.source),
