@@ -16,7 +16,7 @@ build() {
   local log=$root/build/release.log
   echo "== building (release)"
   (cd "$root" && cmake --preset release >"$log" 2>&1) || { cat "$log"; return 1; }
-  (cd "$root" && cmake --build --preset release --parallel "$(nproc)" --target elms_cli -- --quiet)
+  (cd "$root" && cmake --build --preset release --parallel "$(nproc)" --target elms_cli elms_mobile_agent -- --quiet)
 }
 
 # Sets `model` to an elastic model, and the prompt that it gets.
@@ -115,6 +115,15 @@ judge() {
   fi
 }
 
+# The same request with four targets: the planner chooses width and keep ratio for each.
+hurry() {
+  local refiner=$root/examples/models/elms-refiner.gguf
+  [[ $model == "$root"/examples/* && -f $refiner ]] || return 0
+  echo
+  echo "== one request with four targets, as shares of what the full model takes here (examples/mobile_agent)"
+  "$root/build/release/examples/mobile_agent/elms_mobile_agent" "$model" "$refiner" 3 "$shown"
+}
+
 main() {
   build
   mkdir -p "$out"
@@ -123,6 +132,7 @@ main() {
   generate
   echo
   judge
+  hurry
 }
 
 main

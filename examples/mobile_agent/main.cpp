@@ -1,9 +1,9 @@
 // An assistant on a phone picks the function that a request asks for, at four levels of hurry:
-//   mobile_agent MODEL.gguf REFINER.gguf [SECONDS]   seconds to calibrate, 3 if not said
-// Targets are shares of the full model's time on this machine, so that the table looks alike everywhere.
+//   mobile_agent MODEL.gguf REFINER.gguf [SECONDS [REQUEST]]   seconds to calibrate, 3 if not said
 #include <cstdio>
 #include <cstdlib>
 #include <elms/elms.hpp>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,7 +72,7 @@ elms::Result<elms::DeviceProfile> calibrate(const std::shared_ptr<const elms::El
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: mobile_agent MODEL.gguf REFINER.gguf [SECONDS]\n");
+    std::fprintf(stderr, "usage: mobile_agent MODEL.gguf REFINER.gguf [SECONDS [REQUEST]]\n");
     return 2;
   }
   auto model = elms::ElasticModel::open(argv[1]);
@@ -91,8 +91,12 @@ int main(int argc, char** argv) {
 
   std::printf("%-8s %15s %6s %5s   %-22s %-22s %s\n", "", "targets, ms", "width", "keep",
               "TTFT ms plan -> took", "TPOT ms plan -> took", "function");
-  for (const char* request_text : kRequests) {
-    std::printf("\"%s\"\n", request_text);
+  std::vector<std::string> requests(std::begin(kRequests), std::end(kRequests));
+  if (argc > 4) requests = {argv[4]};
+  if (auto warm_up = (*service)->generate({.prompt = prompt_for(requests[0])}); !warm_up.has_value())
+    return report(warm_up.error());
+  for (const std::string& request_text : requests) {
+    std::printf("\"%s\"\n", request_text.c_str());
     for (const auto& [name, shares] : kTargets) {
       elms::ServiceRequest request;
       request.prompt = prompt_for(request_text);

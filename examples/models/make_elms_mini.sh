@@ -107,13 +107,28 @@ make_elastic() {
     "$elms" elasticize "$work/descriptions.gguf" -o "$work/cut.gguf" --calib "$data/calibration.txt" \
       --importance taylor,flap --allocation search --search-tokens 2048 --levels "$levels" --type q8_0 --json >"$work/cut.json"
   [[ ! -f $work/nested.ckpt.gguf ]] || resume=(--resume)
-  "$elms" recover "$work/cut.gguf" -o "$work/elms-mini.gguf" --method nested --balance rows --ce 0.3 --lr 5e-4 \
+  "$elms" recover "$work/cut.gguf" -o "$work/nested.gguf" --method nested --balance rows --ce 0.3 --lr 5e-4 \
     --data "$data/turns.jsonl:4:loss=answers,$data/aliased.jsonl:2:loss=answers,$data/arguments.jsonl:0.7:loss=answers,$data/stories.train.txt:2,$data/wiki.train.txt:1" \
     --length 512 --batch-rows 8 --minutes "$(awk "BEGIN { print $minutes * 0.08 }")" --checkpoint "$work/nested.ckpt.gguf" \
     --checkpoint-every 50 "${resume[@]}" --json >"$work/nested.json"
+}
+
+# What the planner is to believe of widths and keep ratios.
+measure_quality() {
+  local set path
+  while read -r set path; do
+    "$elms" tasks --from "$set" --in "$shared/$path" -o "$data/quality.$set.jsonl" --split train --unseen-functions exclude \
+      --seed 8 --functions 8 --few-shot 0-2 --max-lines 60 >&2
+  done <<<"snips snips
+clinc150 clinc150/data_train_val.json
+banking77 banking77/train.csv
+hwu64 hwu64"
+  "$elms" eval quality "$work/nested.gguf" --refiner "$root/examples/models/elms-refiner.gguf" -t 1 \
+    --tasks "$data"/quality.{snips,clinc150,banking77,hwu64}.jsonl -o "$work/elms-mini.gguf" >&2
 }
 
 [[ -f $data/calibration.txt ]] || make_data
 [[ -f $work/vocab.gguf ]] || make_vocabulary
 train_model
 make_elastic
+measure_quality

@@ -355,7 +355,7 @@ typedef struct elms_plan_request {
   double tpot_share;
   double elapsed_ms;   /* of the TTFT target: what is over already */
   double confidence;   /* chance that a predicted time with its margin is kept, [0.5, 0.9999]; 0: 0.99 */
-  int32_t best_effort; /* not 0: where nothing is in time, what overshoots least is accepted */
+  int32_t best_effort; /* not 0: where nothing is in time, what is worth most for its lateness is accepted */
 } elms_plan_request;
 
 /* What to run, and what that is expected to take. */

@@ -52,7 +52,7 @@ struct StrategyQualities {
 /// What becomes of a request that no strategy can serve in time.
 enum class InfeasiblePolicy : std::uint8_t {
   kReject,      ///< it is not run
-  kBestEffort,  ///< the strategy that overshoots least is run
+  kBestEffort,  ///< the strategy whose expected quality over (predicted time / target) is highest is run
 };
 
 }  // namespace elms::inline v0

@@ -240,6 +240,8 @@ inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanR
       candidate.strategy.expected_quality = quality(reuse && two_ways ? kept : keep);
       candidate.overshoot = judge.overshoot(candidate.strategy);
       candidate.total_ms = judge.total_ms(candidate.strategy);
+      candidate.infeasible_rank =
+          detail::infeasible_rank(candidate.overshoot, candidate.strategy.expected_quality, request.policy);
       out.push_back(candidate);
     };
     for (const double keep : keep_ratios_) {

@@ -59,6 +59,23 @@ void extend_by_curve(Grid& grid, std::vector<double>& keep_ratios) {
   }
 }
 
+/// With so few items a wider level or a longer prompt may come out as worse than a narrower or shorter one:
+/// it is believed to be as good, and by a trace better, so that of equals the whole model wins where there is
+/// time.
+void make_ascending(StrategyQualities& table) {
+  constexpr double kTrace = 1e-4;
+  const std::size_t n_keep = table.keep_ratios.size();
+  for (std::size_t i = 0; i < table.quality.size(); ++i) {
+    if (i % n_keep > 0) table.quality[i] = std::max(table.quality[i], table.quality[i - 1]);
+    if (i >= n_keep) table.quality[i] = std::max(table.quality[i], table.quality[i - n_keep]);
+  }
+  for (std::size_t i = 0; i < table.quality.size(); ++i) {
+    const double rank = static_cast<double>(table.widths[i / n_keep] + table.keep_ratios[i % n_keep]) / 2.0;
+    table.quality[i] = static_cast<float>(
+        std::clamp(static_cast<double>(table.quality[i]) + kTrace * (rank - 1.0), 0.0, 1.0));
+  }
+}
+
 }  // namespace
 
 Result<QualityTable> measure_quality(std::span<const TaskFile> files, const QualityTableOptions& options) {
@@ -89,6 +106,7 @@ Result<QualityTable> measure_quality(std::span<const TaskFile> files, const Qual
           static_cast<float>(std::min(1.0, sum / static_cast<double>(levels.size()))));
     }
   }
+  make_ascending(table.qualities);
   return table;
 }
 

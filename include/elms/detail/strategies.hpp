@@ -139,10 +139,21 @@ struct StrategyCandidate {
   Strategy strategy;
   double overshoot = 0.0;
   double total_ms = 0.0;
+  double infeasible_rank = 0.0;  ///< the lower the better, where no strategy is feasible
 };
 
+/// What orders strategies that miss a target: how late they are, or, where one of them will be run, that over
+/// what the answer is worth. So a right answer at twice the target goes before one in time that is half as
+/// likely to be right.
+[[nodiscard]] inline double infeasible_rank(double overshoot, double quality,
+                                            InfeasiblePolicy policy) noexcept {
+  constexpr double kLeastQuality = 1e-3;
+  return policy == InfeasiblePolicy::kReject ? overshoot
+                                             : (1.0 + overshoot) / std::max(quality, kLeastQuality);
+}
+
 /// Whether a comes before b: what fits the context, then feasible ones by quality (then time), others by
-/// overshoot in steps of a tenth of the target: for less no answer is made worse.
+/// infeasible_rank().
 [[nodiscard]] inline bool comes_before(const StrategyCandidate& a, const StrategyCandidate& b) noexcept {
   constexpr double kSameQuality = 1e-6;
   const bool a_fits = a.strategy.verdict != Verdict::kOutOfContext,
@@ -151,9 +162,7 @@ struct StrategyCandidate {
   const bool a_feasible = StrategyJudge::feasible(a.strategy),
              b_feasible = StrategyJudge::feasible(b.strategy);
   if (a_feasible != b_feasible) return a_feasible;
-  constexpr double kOvershootStep = 0.1;
-  const double oa = std::floor(a.overshoot / kOvershootStep), ob = std::floor(b.overshoot / kOvershootStep);
-  if (!a_feasible && oa != ob) return oa < ob;
+  if (!a_feasible && a.infeasible_rank != b.infeasible_rank) return a.infeasible_rank < b.infeasible_rank;
   const double qa = std::round(a.strategy.expected_quality / kSameQuality),
                qb = std::round(b.strategy.expected_quality / kSameQuality);
   if (qa != qb) return qa > qb;
@@ -203,8 +212,9 @@ struct StrategyCandidate {
                   " tokens of context however short the prompt is made");
   }
   return concat("infeasible: none of ", n_strategies, " strategies meets both targets at ",
-                request.confidence * 100.0, "%; the least overshoot has ", words_of(plan), " (", times, "); ",
-                plan.accepted ? "run as best effort" : "rejected");
+                request.confidence * 100.0, "%; ",
+                plan.accepted ? "the best answer for its lateness has " : "the least overshoot has ",
+                words_of(plan), " (", times, "); ", plan.accepted ? "run as best effort" : "rejected");
 }
 
 /// Orders the candidates, names their verdicts and fills the plan.

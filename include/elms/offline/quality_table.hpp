@@ -33,8 +33,9 @@ struct QualityTable {
 
 /// How often the model's own greedy answer to an item (its first line) is the right choice, at every level
 /// and keep ratio; every file counts the same. Prompts are cut as task_segments() says. Levels of one cost
-/// are averaged. kInvalidArgument for options and files that hold nothing, kNotFound without a tokenizer,
-/// kCancelled, and what answering fails with.
+/// are averaged; a wider level or a longer prompt counts as at least as good as a narrower or shorter one.
+/// kInvalidArgument for options and files that hold nothing, kNotFound without a tokenizer, kCancelled, and
+/// what answering fails with.
 [[nodiscard]] Result<QualityTable> measure_quality(std::span<const TaskFile> files,
                                                    const QualityTableOptions& options);
 
