@@ -53,12 +53,20 @@ TEST_CASE("service: waiting requests run by priority and deadline", "[service][t
     Blocker blocker(*service);
     const auto add = [&](const std::string& name, double ttft_ms, int priority) {
       threads.emplace_back([&, name, ttft_ms, priority] {
-        auto request = request_of(name, 2);
+        auto request = request_of(name, 8);
         request.slo.ttft_ms = ttft_ms;
         request.priority = priority;
+        // While it runs: what threads do afterwards may come in any order.
+        bool spoke = false;
+        request.on_text = [&](std::string_view) {
+          const std::lock_guard lock(mutex);
+          if (!spoke) order.push_back(name);
+          spoke = true;
+          return elms::Flow::kContinue;
+        };
         const auto answer = service->generate(request);
         const std::lock_guard lock(mutex);
-        order.push_back(answer.has_value() && answer->times.queue_ms > 0.0 ? name : "failed");
+        if (!answer.has_value() || !(answer->times.queue_ms > 0.0)) order.push_back("failed");
       });
       const auto n = static_cast<std::int32_t>(threads.size());
       wait_until([&] { return service->status().n_queued == n; });
