@@ -17,10 +17,9 @@ def _struct(*fields):
     """A struct of elms.h from "type name name" lists; it begins with its own size."""
     types = {"size_t": c.c_size_t, "int32": c.c_int32, "int64": c.c_int64, "double": c.c_double, "text": c.c_char_p,
              "pointer": c.c_void_p, "texts": c.POINTER(c.c_char_p), "sink": _text_sink, "reason": c.c_char * 512}
-    names = [("struct_size", c.c_size_t)] + [(name, types[words.split()[0]]) for words in fields for name in words.split()[1:]]
 
     class Struct(c.Structure):
-        _fields_ = names
+        _fields_ = [("struct_size", c.c_size_t)] + [(n, types[f.split()[0]]) for f in fields for n in f.split()[1:]]
 
         def __init__(self, **values):
             super().__init__(struct_size=c.sizeof(self), **values)

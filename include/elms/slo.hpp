@@ -52,7 +52,8 @@ struct StrategyQualities {
 /// What becomes of a request that no strategy can serve in time.
 enum class InfeasiblePolicy : std::uint8_t {
   kReject,      ///< it is not run
-  kBestEffort,  ///< the strategy whose expected quality over (predicted time / target) is highest is run
+  kBestEffort,  ///< the strategy with the highest expected quality per lateness is run: quality
+                ///< over (predicted time with its margin / target), of the worse of both targets
 };
 
 }  // namespace elms::inline v0

@@ -141,7 +141,7 @@ Json slo_json(const SloEvalResult& result) {
   for (const SloStrategyResult& s : result.strategies) strategies.push_back(strategy_json(s, result));
   return {{"strategies", std::move(strategies)},          {"full_ttft_ms", result.mean_full.ttft_ms},
           {"full_tpot_ms", result.mean_full.tpot_ms},     {"prompt_tokens", result.mean_prompt_tokens},
-          {"answerable", result.oracle_accuracy_ceiling}, {"seconds", result.seconds}};
+          {"answerable", result.answerable}, {"seconds", result.seconds}};
 }
 
 void print_slo(const SloEvalResult& result) {
@@ -158,9 +158,9 @@ void print_slo(const SloEvalResult& result) {
     for (const SloStrategyResult& s : result.strategies) table.add(class_row(s, value));
     table.print();
   }
-  if (result.oracle_accuracy_ceiling > 0.0) {
+  if (result.answerable > 0.0) {
     std::printf("\n%s of the requests are answered right by some strategy.\n",
-                fixed(result.oracle_accuracy_ceiling, 3).c_str());
+                fixed(result.answerable, 3).c_str());
   }
   std::printf("\n%s\n", kLegend);
 }

@@ -16,12 +16,14 @@ using elms::Verdict;
 
 namespace {
 
-/// What the reference found: the best quality within the targets, or else the least overshoot.
+/// What the reference found: the best quality within the targets, or else the least overshoot, and the least
+/// of 1 + overshoot over quality.
 struct Reference {
   bool feasible = false;
   double quality = -1.0;
   double total_ms = std::numeric_limits<double>::infinity();
   double overshoot = std::numeric_limits<double>::infinity();
+  double lateness_per_quality = std::numeric_limits<double>::infinity();
 };
 
 /// Goes through all strategies with the planner's public predictions only.
@@ -56,6 +58,8 @@ Reference exhaustive(const elms::SLOPlanner& planner, const PlanRequest& r) {
         const double quality = planner.expected_quality(level, share);
         const double total = r.elapsed_ms + ttft.ms + tpot.ms * (r.n_output_tokens - 1);
         best.overshoot = std::min(best.overshoot, over);
+        best.lateness_per_quality =
+            std::min(best.lateness_per_quality, (1.0 + over) / std::max(quality, 1e-3));
         if (over > 0.0) continue;
         if (quality > best.quality + 1e-6 || (quality > best.quality - 1e-6 && total < best.total_ms)) {
           best.quality = std::max(quality, best.quality);
@@ -86,6 +90,12 @@ PlanRequest random_request(std::mt19937& rng) {
   r.slo.tpot_ms = 4.0 * std::exp(below(1000) / 1000.0 * 3.0);
   r.elapsed_ms = below(3) * 1.5;
   return r;
+}
+
+/// By how much the worse of both targets is missed.
+double overshoot_of(const Plan& plan, const PlanRequest& request) {
+  return std::max({0.0, (plan.ttft_ms + plan.ttft_margin_ms) / request.slo.ttft_ms - 1.0,
+                   (plan.tpot_ms + plan.tpot_margin_ms) / request.slo.tpot_ms - 1.0});
 }
 
 PlanRequest usual_request() {
@@ -119,9 +129,13 @@ TEST_CASE("a plan is the best of all strategies, as trying them one by one finds
       CHECK(plan.accepted);
     } else {
       CHECK_FALSE(plan.accepted);  // the policy is to reject
-      const double over = std::max({0.0, (plan.ttft_ms + plan.ttft_margin_ms) / request.slo.ttft_ms - 1.0,
-                                    (plan.tpot_ms + plan.tpot_margin_ms) / request.slo.tpot_ms - 1.0});
-      CHECK(over == Approx(expected.overshoot).epsilon(1e-6));
+      CHECK(overshoot_of(plan, request) == Approx(expected.overshoot).epsilon(1e-6));
+      PlanRequest urgent = request;
+      urgent.policy = elms::InfeasiblePolicy::kBestEffort;
+      const Plan run = planner->plan(urgent);
+      CHECK(run.accepted);
+      CHECK((1.0 + overshoot_of(run, request)) / std::max(run.expected_quality, 1e-3) ==
+            Approx(expected.lateness_per_quality).epsilon(1e-6));
     }
   }
   CHECK(feasible > 50);
@@ -312,4 +326,24 @@ TEST_CASE("best effort runs what is worth most for its lateness, a rejected plan
   CHECK_FALSE(accepted.feasible);
   CHECK(accepted.level == static_cast<int>(model->levels().size()) - 1);
   CHECK(accepted.keep_ratio == 1.0);
+}
+
+TEST_CASE("a planner that may use some levels only plans with these", "[planner][plan]") {
+  const auto model = planner_model();
+  elms::PlannerOptions options;
+  options.profile = synthetic_profile(*model);
+  options.levels = {1, 3};
+  const auto planner = elms::SLOPlanner::create(model, options);
+  REQUIRE_OK(planner);
+  std::mt19937 rng = make_rng(77);
+  for (int i = 0; i < 50; ++i) {
+    PlanRequest request = random_request(rng);
+    request.n_alternatives = 1000;
+    const Plan plan = (*planner)->plan(request);
+    CHECK((plan.level == 1 || plan.level == 3));
+    for (const elms::Strategy& other : plan.alternatives) CHECK((other.level == 1 || other.level == 3));
+  }
+  CHECK((*planner)->plan(usual_request()).level == 3);
+  options.levels = {static_cast<int>(model->levels().size())};
+  CHECK(elms::SLOPlanner::create(model, options).error().code() == elms::StatusCode::kInvalidArgument);
 }

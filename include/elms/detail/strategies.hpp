@@ -143,8 +143,8 @@ struct StrategyCandidate {
 };
 
 /// What orders strategies that miss a target: how late they are, or, where one of them will be run, that over
-/// what the answer is worth. So a right answer at twice the target goes before one in time that is half as
-/// likely to be right.
+/// what the answer is worth. So an answer at twice the target goes before one at the target that is less
+/// than half as likely to be right.
 [[nodiscard]] inline double infeasible_rank(double overshoot, double quality,
                                             InfeasiblePolicy policy) noexcept {
   constexpr double kLeastQuality = 1e-3;

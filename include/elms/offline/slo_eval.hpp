@@ -115,8 +115,8 @@ struct SloEvalResult {
   std::vector<SloStrategyResult> strategies;
   Slo mean_full;  ///< full latency of the trace's requests, ms
   double mean_prompt_tokens = 0.0;
-  double oracle_accuracy_ceiling = 0.0;  ///< requests that some strategy answers right; 0 without an oracle
-  double seconds = 0.0;                  ///< that the trace takes once
+  double answerable = 0.0;  ///< requests that some strategy answers right; 0 without an oracle
+  double seconds = 0.0;     ///< that the trace takes once
 };
 
 /// Draws requests from the tasks (each prompt cut as task_segments() says), gives them classes and arrivals,

@@ -1,22 +1,16 @@
 #include "offline/slo/score.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
+
+#include "elms/detail/latency_fit.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
 
-/// The value below which that share of the values lies; of few values the next larger one.
-double quantile_of(std::vector<double> values, double share) {
-  if (values.empty()) return 0.0;
-  std::sort(values.begin(), values.end());
-  const double place = std::ceil(share * static_cast<double>(values.size())) - 1.0;
-  return values[static_cast<std::size_t>(std::clamp(place, 0.0, static_cast<double>(values.size() - 1)))];
-}
-
-OverTarget over_target(const std::vector<double>& ratios) {
-  return {quantile_of(ratios, 0.50), quantile_of(ratios, 0.95), quantile_of(ratios, 0.99)};
+OverTarget over_target(std::vector<double> ratios) {
+  std::sort(ratios.begin(), ratios.end());
+  return {detail::quantile(ratios, 0.50), detail::quantile(ratios, 0.95), detail::quantile(ratios, 0.99)};
 }
 
 class ScoreSum {

@@ -194,7 +194,7 @@ Result<SloEvalResult> evaluate_slo(std::span<const TaskFile> tasks, const SloEva
         answers,
         AnswerTable::make(questions, {options.model, options.refiner, options.keep_ratios, options.progress},
                           "oracle"));
-    result.oracle_accuracy_ceiling =
+    result.answerable =
         static_cast<double>(answers->n_answerable()) / static_cast<double>(trace.requests.size());
   }
   ELMS_ASSIGN_OR_RETURN(

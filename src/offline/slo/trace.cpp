@@ -85,6 +85,7 @@ Result<Trace> make_trace(std::span<const TaskFile> tasks, const SloEvalOptions& 
   Trace trace;
   const auto n = static_cast<double>(options.n_requests);
   double mean_service_ms = 0.0;
+  Slo mean_full{0.0, 0.0};
   for (std::int64_t i = 0; i < options.n_requests; ++i) {
     const TaskItem& item = deck.next();
     TraceRequest& request =
@@ -99,11 +100,12 @@ Result<Trace> make_trace(std::span<const TaskFile> tasks, const SloEvalOptions& 
     request.plan.shares = options.classes[request.slo_class].shares;
     request.slo = request.plan.slo = planner.slo_of(*request.plan.shares, request.plan);
     request.feasible = planner.plan(request.plan).feasible;
-    trace.mean_full.ttft_ms = (i == 0 ? 0.0 : trace.mean_full.ttft_ms) + full.ttft_ms / n;
-    trace.mean_full.tpot_ms = (i == 0 ? 0.0 : trace.mean_full.tpot_ms) + full.tpot_ms / n;
+    mean_full.ttft_ms += full.ttft_ms / n;
+    mean_full.tpot_ms += full.tpot_ms / n;
     trace.mean_prompt_tokens += n_prompt / n;
     mean_service_ms += (full.ttft_ms + full.tpot_ms * (request.plan.n_output_tokens - 1)) / n;
   }
+  trace.mean_full = mean_full;
   double at_ms = 0.0;
   for (TraceRequest& request : trace.requests) {
     request.arrival_ms = at_ms;
