@@ -121,6 +121,7 @@ hurry() {
   [[ $model == "$root"/examples/* && -f $refiner ]] || return 0
   echo
   echo "== one request with four targets, as shares of what the full model takes here (examples/mobile_agent)"
+  echo "   !: later than its target. infeasible: nothing was predicted to be in time, so what is worth most for its lateness ran"
   "$root/build/release/examples/mobile_agent/elms_mobile_agent" "$model" "$refiner" 3 "$shown"
 }
 
