@@ -1,0 +1,79 @@
+// The service with the models that ship: when the refiner reads a prompt, and what is cut.
+#include "elms/prompt_refiner.hpp"
+#include "service_fixture.hpp"
+
+using namespace elms_test;
+
+namespace {
+
+std::string shipped(const std::string& file) {
+  return std::string(ELMS_TEST_DATA_DIR) + "/../../examples/models/" + file;
+}
+
+struct Shipped {
+  std::shared_ptr<const elms::ElasticModel> model = open_model(shipped("elms-mini.gguf"));
+  std::shared_ptr<const elms::PromptRefiner> refiner;
+
+  Shipped() {
+    auto opened = elms::PromptRefiner::open(shipped("elms-refiner.gguf"), {.pool = model->pool()});
+    REQUIRE_OK(opened);
+    refiner = *opened;
+    REQUIRE(refiner->can_decide());
+  }
+
+  /// Guessed laws, so that plans do not hang on the machine: the refiner takes 3 ms and 0.1 ms a word.
+  std::shared_ptr<elms::ElasticService> service(std::vector<double> keep_ratios, bool decide) const {
+    elms::PlannerOptions planner;
+    planner.probe = false;
+    planner.keep_ratios = std::move(keep_ratios);
+    elms::ServiceOptions options;
+    options.model = model;
+    options.refiner = refiner;
+    auto made = elms::SLOPlanner::create(model, planner);
+    REQUIRE_OK(made);
+    options.planner = *made;
+    options.decide = decide;
+    options.learn = false;
+    return make_service(std::move(options));
+  }
+};
+
+elms::ServiceRequest cut_request(double ttft_ms) {
+  elms::ServiceRequest request;
+  std::string list;
+  for (int i = 0; i < 20; ++i) list += "get_weather: tell the forecast for a place\n";
+  request.prompt = {elms::Segment::compress(list),
+                    elms::Segment::protect("Request: will it rain\nFunction:")};
+  request.slo.ttft_ms = ttft_ms;
+  request.max_tokens = 2;
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("service: the decision head is asked where its pass is short or the prompt is cut anyway",
+          "[service][refine]") {
+  const Shipped models;
+  const auto refine_ms = [&](std::vector<double> keep_ratios, bool decide, double ttft_ms) {
+    const auto answer = models.service(std::move(keep_ratios), decide)->generate(cut_request(ttft_ms));
+    REQUIRE_OK(answer);
+    return answer->times.refine_ms;
+  };
+  CHECK(refine_ms({1.0}, true, 1e6) > 0.0);     // a pass of some 20 ms is nothing
+  CHECK(refine_ms({1.0}, true, 100.0) == 0.0);  // but too much here, where nothing may be cut
+  CHECK(refine_ms({1.0}, false, 1e6) == 0.0);   // it is not wanted
+  CHECK(refine_ms({0.2}, true, 30.0) > 0.0);    // the prompt has to be cut: scores come out of the same pass
+}
+
+TEST_CASE("service: a cut prompt is what was run, and its question is whole", "[service][refine]") {
+  const Shipped models;
+  elms::ServiceRequest request = cut_request(1e6);
+  request.keep_ratio = 0.3;
+  const auto answer = models.service({}, false)->generate(request);
+  REQUIRE_OK(answer);
+  CHECK(answer->plan.keep_ratio == Approx(0.3));
+  CHECK(answer->n_prompt_tokens < answer->n_original_tokens / 2);
+  CHECK(answer->refined_prompt.ends_with("Request: will it rain\nFunction:"));
+  const auto tokens = (*models.model->tokenizer())->encode(answer->refined_prompt);
+  CHECK(answer->n_prompt_tokens == static_cast<std::int32_t>(tokens.size()));
+}
