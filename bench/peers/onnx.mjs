@@ -37,7 +37,7 @@ function loadRuntime(peers) {
   try {
     return createRequire(join(peers, "package.json"))("onnxruntime-node");
   } catch {
-    end(kSkipped, `SKIPPED: no onnxruntime-node in ${peers}: npm --prefix ${peers} install --no-save onnxruntime-node@1.30`);
+    end(kSkipped, `SKIPPED: no onnxruntime-node in ${peers}: npm --prefix ${peers} install --no-save --ignore-scripts onnxruntime-node@1.30`);
   }
 }
 
