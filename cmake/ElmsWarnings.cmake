@@ -28,8 +28,12 @@ function(elms_compile_options target)
   endif()
 endfunction()
 
-# The device part: no exceptions, no RTTI, nothing that could end the host.
+# The device part: no RTTI, and nothing that could end the host. It throws nothing and needs no exceptions; with them it
+# reports it as a Status, too, when a container of the standard library gets no memory (ELMS_EXCEPTIONS).
 function(elms_device_options target)
   elms_compile_options(${target})
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>)
+  if(NOT ELMS_EXCEPTIONS)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
+  endif()
 endfunction()

@@ -12,7 +12,7 @@ summaries=() # one line a stage, printed at the end
 # The CPUs that qemu plays, each with the kernels that are the best for it, and the rooms that are tested there: on all
 # of them what computes with those kernels; once also what is the same on every ARM CPU. Emulated float code is a hundred
 # times slower, so random models and whole runs of the command line tool (offline, cli, parity) are left to this machine.
-arm_rooms='core|kernels|model|model_allocation|model_threads|sampling'
+arm_rooms='allocation|core|kernels|model|model_threads|sampling'
 arm_tiers=("cortex-a72:neon:$arm_rooms" "cortex-a76:dotprod:$arm_rooms" "max:i8mm:$arm_rooms|io|text")
 
 seconds() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
@@ -91,7 +91,7 @@ test_qemu() {
 
 # The libraries, whose tests have all their code; the tool costs as much to build again as both of them.
 test_asan() {
-  local rooms='core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train'
+  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train'
   build asan elms_room_tests && run_ctest asan
 }
 

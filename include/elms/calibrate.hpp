@@ -21,7 +21,7 @@ namespace elms::inline v0 {
     return detail::invalid_argument("calibrate: ", options.seconds, " seconds, batches of ",
                                     options.batch_tokens, " and ", options.max_tokens, " tokens at most");
   }
-  return detail::Calibrator(model, options).run();
+  return detail::or_out_of_memory([&] { return detail::Calibrator(model, options).run(); });
 }
 
 }  // namespace elms::inline v0

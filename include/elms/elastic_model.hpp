@@ -72,18 +72,7 @@ class ElasticModel {
   [[nodiscard]] bool is_elastic() const noexcept { return elastic_.has_value(); }
 
   /// The vocabulary, read on first use; kNotFound where the file has none. Thread-safe.
-  [[nodiscard]] Result<std::shared_ptr<const Tokenizer>> tokenizer() const {
-    std::call_once(tokenizer_once_, [this] {
-      Result<std::shared_ptr<const Tokenizer>> opened = source_->open_tokenizer();
-      if (opened.has_value()) {
-        tokenizer_ = *opened;
-      } else {
-        tokenizer_error_ = opened.error();
-      }
-    });
-    if (tokenizer_ == nullptr) return tokenizer_error_;
-    return tokenizer_;
-  }
+  [[nodiscard]] Result<std::shared_ptr<const Tokenizer>> tokenizer() const;
 
   [[nodiscard]] const std::string& path() const noexcept { return source_->path(); }
   [[nodiscard]] std::uint64_t file_bytes() const noexcept { return source_->file_bytes(); }
@@ -113,6 +102,8 @@ class ElasticModel {
 
  private:
   ElasticModel() = default;
+  static Result<std::shared_ptr<const ElasticModel>> open_now(const std::string& path, const OpenOptions& options);
+  Result<std::shared_ptr<const Tokenizer>> open_tokenizer_once() const;
   Status init_levels(const OpenOptions& options);
   Status load_weights(const OpenOptions& options);
   Status load_adapters();
@@ -127,12 +118,37 @@ class ElasticModel {
   std::vector<Level> levels_;
   std::vector<detail::LevelAdapter> adapters_;  ///< [n_levels], without layers where a level has none; or empty
 
-  mutable std::once_flag tokenizer_once_;
+  mutable std::mutex tokenizer_mutex_;  ///< guards the two below
   mutable std::shared_ptr<const Tokenizer> tokenizer_;
   mutable Status tokenizer_error_;
 };
 
 inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open(const std::string& path, const OpenOptions& options) {
+  return detail::or_out_of_memory([&] { return open_now(path, options); });
+}
+
+inline Result<std::shared_ptr<const Tokenizer>> ElasticModel::tokenizer() const {
+  return detail::or_out_of_memory([&] { return open_tokenizer_once(); });
+}
+
+/// A failure is kept like a tokenizer, but for one of memory.
+inline Result<std::shared_ptr<const Tokenizer>> ElasticModel::open_tokenizer_once() const {
+  const std::lock_guard lock(tokenizer_mutex_);
+  if (tokenizer_ == nullptr && tokenizer_error_.ok()) {
+    Result<std::shared_ptr<const Tokenizer>> opened = source_->open_tokenizer();
+    if (!opened.has_value() && opened.error().code() == StatusCode::kOutOfMemory) return opened;
+    if (opened.has_value()) {
+      tokenizer_ = *std::move(opened);
+    } else {
+      tokenizer_error_ = std::move(opened).error();
+    }
+  }
+  if (tokenizer_ == nullptr) return tokenizer_error_;
+  return tokenizer_;
+}
+
+inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open_now(const std::string& path,
+                                                                          const OpenOptions& options) {
   std::shared_ptr<ElasticModel> model(new (std::nothrow) ElasticModel);
   if (model == nullptr) return Status(StatusCode::kOutOfMemory, "elastic model");
   ELMS_ASSIGN_OR_RETURN(model->kernels_, detail::select_kernels());

@@ -24,7 +24,8 @@ namespace elms::inline v0 {
                                                 std::span<const TokenId> prompt, const GenerateOptions& options = {}) {
   const CancelToken* previous = session.cancel();
   if (options.cancel != nullptr) session.set_cancel(options.cancel);
-  Result<Generated> generated = detail::generate_from(session, tokenizer, prompt, options);
+  Result<Generated> generated =
+      detail::or_out_of_memory([&] { return detail::generate_from(session, tokenizer, prompt, options); });
   session.set_cancel(previous);
   return generated;
 }

@@ -85,6 +85,31 @@ class PackStreamer final : public WeightProvider {
   std::uint64_t written_ = 0;
 };
 
+[[nodiscard]] inline Result<PackReport> pack_now(const std::string& model_path, const std::string& output,
+                                                 const PackOptions& options) {
+  ELMS_ASSIGN_OR_RETURN(const elms_kernel_table* kernels, select_kernels());
+  ELMS_ASSIGN_OR_RETURN(const auto source, ModelSource::open(model_path));
+  if (source->gguf() == nullptr) {
+    return unsupported(model_path, ": only GGUF files have a pack cache (elms elasticize makes one)");
+  }
+  std::shared_ptr<ThreadPool> pool = options.pool;
+  if (pool == nullptr) {
+    ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
+  }
+  ELMS_ASSIGN_OR_RETURN(const PackLayouts layouts, PackLayouts::create(*kernels));
+  PackReport report{output.empty() ? pack_cache_path(model_path, kernels->isa) : output, kernels->isa, 0};
+  PackWriter writer;
+  SourceWeights weights(*source, *kernels, *pool);
+  PackPlanner planner(weights, *kernels, layouts, writer);
+  ELMS_RETURN_IF_ERROR(to_status(WeightLoader(*source, planner).load()));
+  ELMS_RETURN_IF_ERROR(writer.begin(report.path, pack_origin(*source->gguf(), *kernels)));
+  PackStreamer streamer(weights, writer, options);
+  ELMS_RETURN_IF_ERROR(to_status(WeightLoader(*source, streamer).load()));
+  ELMS_RETURN_IF_ERROR(writer.finish());
+  report.file_bytes = writer.file_bytes();
+  return report;
+}
+
 }  // namespace detail
 
 /// Packs a GGUF model for the kernels of this machine into a cache, `output` or, where that is empty, pack_cache_path().
@@ -93,27 +118,7 @@ class PackStreamer final : public WeightProvider {
 /// directory), kCancelled, kOutOfMemory.
 [[nodiscard]] inline Result<PackReport> pack_model(const std::string& model_path, const std::string& output = {},
                                                    const PackOptions& options = {}) {
-  ELMS_ASSIGN_OR_RETURN(const elms_kernel_table* kernels, detail::select_kernels());
-  ELMS_ASSIGN_OR_RETURN(const auto source, detail::ModelSource::open(model_path));
-  if (source->gguf() == nullptr) {
-    return detail::unsupported(model_path, ": only GGUF files have a pack cache (elms elasticize makes one)");
-  }
-  std::shared_ptr<ThreadPool> pool = options.pool;
-  if (pool == nullptr) {
-    ELMS_ASSIGN_OR_RETURN(pool, ThreadPool::create());
-  }
-  ELMS_ASSIGN_OR_RETURN(const detail::PackLayouts layouts, detail::PackLayouts::create(*kernels));
-  PackReport report{output.empty() ? pack_cache_path(model_path, kernels->isa) : output, kernels->isa, 0};
-  detail::PackWriter writer;
-  detail::SourceWeights weights(*source, *kernels, *pool);
-  detail::PackPlanner planner(weights, *kernels, layouts, writer);
-  ELMS_RETURN_IF_ERROR(detail::to_status(detail::WeightLoader(*source, planner).load()));
-  ELMS_RETURN_IF_ERROR(writer.begin(report.path, detail::pack_origin(*source->gguf(), *kernels)));
-  detail::PackStreamer streamer(weights, writer, options);
-  ELMS_RETURN_IF_ERROR(detail::to_status(detail::WeightLoader(*source, streamer).load()));
-  ELMS_RETURN_IF_ERROR(writer.finish());
-  report.file_bytes = writer.file_bytes();
-  return report;
+  return detail::or_out_of_memory([&] { return detail::pack_now(model_path, output, options); });
 }
 
 }  // namespace elms::inline v0

@@ -55,6 +55,7 @@ enum class Verdict : std::uint8_t {
   kTpotMissed,    ///< with its margin the other tokens do
   kBothMissed,
   kOutOfContext,  ///< prompt and answer do not fit into the context
+  kOutOfMemory,   ///< of a whole plan: there was none to compare strategies in
 };
 /// In a few words: "the first token would come too late".
 [[nodiscard]] constexpr const char* to_string(Verdict verdict) noexcept {
@@ -73,6 +74,8 @@ enum class Verdict : std::uint8_t {
       return "the first token would come too late and the others too slowly";
     case Verdict::kOutOfContext:
       return "prompt and answer do not fit into the context";
+    case Verdict::kOutOfMemory:
+      return "out of memory";
   }
   return "unknown";
 }

@@ -73,6 +73,9 @@ class PromptRefiner {
   PromptRefiner() = default;
   class Lease;
 
+  static Result<std::shared_ptr<const PromptRefiner>> open_now(const std::string& path,
+                                                               const PromptRefinerOptions& options);
+
   [[nodiscard]] Result<std::unique_ptr<detail::Encoder>> take_encoder() const;
   void return_encoder(std::unique_ptr<detail::Encoder> encoder) const;
   [[nodiscard]] StrategyQualities empty_grid() const;
@@ -108,6 +111,11 @@ class PromptRefiner::Lease {
 
 inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open(const std::string& path,
                                                                         const PromptRefinerOptions& options) {
+  return detail::or_out_of_memory([&] { return open_now(path, options); });
+}
+
+inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open_now(
+    const std::string& path, const PromptRefinerOptions& options) {
   std::shared_ptr<PromptRefiner> refiner(new PromptRefiner());
   ELMS_ASSIGN_OR_RETURN(refiner->model_,
                         detail::EncoderModel::open(path, {.pool = options.pool, .precision = {}}));
@@ -116,6 +124,7 @@ inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open(const st
                                ": an encoder without a score head and without a decision head is no refiner");
   }
   refiner->max_idle_ = options.max_idle_encoders;
+  refiner->idle_.reserve(refiner->max_idle_);  // an encoder goes back without taking memory
   return std::shared_ptr<const PromptRefiner>(std::move(refiner));
 }
 
@@ -147,7 +156,8 @@ inline StrategyQualities PromptRefiner::empty_grid() const {
 inline Result<PromptAnalysis> PromptRefiner::analyse(std::span<const Segment> prompt,
                                                      const RefineOptions& options, const SloShares& slo,
                                                      const CancelToken* cancel) const {
-  return run(prompt, options, slo, can_refine(), can_decide(), cancel);
+  return detail::or_out_of_memory(
+      [&] { return run(prompt, options, slo, can_refine(), can_decide(), cancel); });
 }
 
 inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt,
@@ -196,7 +206,9 @@ inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt
 inline Result<StrategyQualities> PromptRefiner::decide(std::span<const Segment> prompt, const SloShares& slo,
                                                        const CancelToken* cancel) const {
   if (!can_decide()) return detail::unsupported("refiner: the file has no decision head");
-  ELMS_ASSIGN_OR_RETURN(PromptAnalysis analysis, run(prompt, {}, slo, false, true, cancel));
+  ELMS_ASSIGN_OR_RETURN(PromptAnalysis analysis, detail::or_out_of_memory([&] {
+    return run(prompt, {}, slo, false, true, cancel);
+  }));
   return std::move(analysis.strategies);
 }
 
@@ -204,7 +216,9 @@ inline Result<RefinedPrompt> PromptRefiner::refine(std::span<const Segment> prom
                                                    const RefineBudget& budget, const RefineOptions& options,
                                                    const CancelToken* cancel) const {
   if (!can_refine()) return detail::unsupported("refiner: the file has no score head");
-  ELMS_ASSIGN_OR_RETURN(const PromptAnalysis analysis, run(prompt, options, {}, true, false, cancel));
+  ELMS_ASSIGN_OR_RETURN(const PromptAnalysis analysis, detail::or_out_of_memory([&] {
+    return run(prompt, options, {}, true, false, cancel);
+  }));
   return refine_by_scores(prompt, analysis.scores, target, budget, options);
 }
 

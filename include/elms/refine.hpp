@@ -49,19 +49,20 @@ inline std::vector<PromptWord> prompt_words(std::span<const Segment> prompt, con
   return detail::refine::split_words(prompt, text, options);
 }
 
-inline Result<RefinedPrompt> refine_by_scores(std::span<const Segment> prompt, std::span<const float> scores,
-                                              const Tokenizer& target, const RefineBudget& budget,
-                                              const RefineOptions& options) {
-  using namespace detail::refine;
+namespace detail::refine {
+
+inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt, std::span<const float> scores,
+                                        const Tokenizer& target, const RefineBudget& budget,
+                                        const RefineOptions& options) {
   const std::string text = joined_text(prompt);
   ELMS_RETURN_IF_ERROR(check_prompt(prompt, text.size()));
   if (!(options.filter_keep_ratio >= 0.0 && options.filter_keep_ratio <= 1.0)) {
-    return detail::invalid_argument("refine: a filter's keep ratio of ", options.filter_keep_ratio,
+    return invalid_argument("refine: a filter's keep ratio of ", options.filter_keep_ratio,
                                     ", expected 0 to 1");
   }
   const Layout layout(text, split_words(prompt, text, options));
   if (scores.size() != layout.words().size()) {
-    return detail::invalid_argument("refine: ", scores.size(), " scores for ", layout.words().size(),
+    return invalid_argument("refine: ", scores.size(), " scores for ", layout.words().size(),
                                     " words");
   }
   RefinedPrompt out;
@@ -100,6 +101,15 @@ inline Result<RefinedPrompt> refine_by_scores(std::span<const Segment> prompt, s
   out.kept = std::move(rendered.spans);
   out.segments = split_by_segment(prompt, text, out.kept);
   return out;
+}
+
+}  // namespace detail::refine
+
+inline Result<RefinedPrompt> refine_by_scores(std::span<const Segment> prompt, std::span<const float> scores,
+                                              const Tokenizer& target, const RefineBudget& budget,
+                                              const RefineOptions& options) {
+  return detail::or_out_of_memory(
+      [&] { return detail::refine::refine_now(prompt, scores, target, budget, options); });
 }
 
 }  // namespace elms::inline v0

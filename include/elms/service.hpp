@@ -54,6 +54,8 @@ class ElasticService {
   ElasticService& operator=(const ElasticService&) = delete;
 
  private:
+  static Result<std::shared_ptr<ElasticService>> create_now(ServiceOptions options);
+  Result<Answer> generate_now(const ServiceRequest& request);
   explicit ElasticService(ServiceOptions options) : queue_(options.max_running, options.max_queued) {
     parts_.options = std::move(options);
   }
@@ -84,6 +86,10 @@ inline Status ElasticService::check(const ServiceOptions& options) {
 }
 
 inline Result<std::shared_ptr<ElasticService>> ElasticService::create(ServiceOptions options) {
+  return detail::or_out_of_memory([&] { return create_now(std::move(options)); });
+}
+
+inline Result<std::shared_ptr<ElasticService>> ElasticService::create_now(ServiceOptions options) {
   ELMS_RETURN_IF_ERROR(check(options));
   std::shared_ptr<ElasticService> service(new (std::nothrow) ElasticService(std::move(options)));
   if (service == nullptr) return Status(StatusCode::kOutOfMemory, "service");
@@ -146,6 +152,10 @@ inline Result<std::vector<Segment>> ElasticService::prompt_of(const ServiceReque
 }
 
 inline Result<Answer> ElasticService::generate(const ServiceRequest& request) {
+  return detail::or_out_of_memory([&] { return generate_now(request); });
+}
+
+inline Result<Answer> ElasticService::generate_now(const ServiceRequest& request) {
   const double arrival_ms = parts_.options.now_ms();
   ELMS_RETURN_IF_ERROR(check(request));
   ELMS_ASSIGN_OR_RETURN(const std::vector<Segment> prompt, prompt_of(request));
@@ -192,15 +202,10 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
   answer.times.queue_ms = now_ms() - arrival_ms;
   if (!entered.ok()) return entered.code() == StatusCode::kCancelled ? Status() : entered;
 
-  std::unique_ptr<detail::SessionSlot> slot = slots_.take(shape.tokens);
+  const detail::RequestQueue::Turn turn(queue_, ticket);
+  const detail::SlotPool::Lease slot(slots_, shape.tokens);
   slot->watch.start(request.cancel, deadline_ms, now_ms);
-  const Status status =
-      detail::RequestRun(parts_, request, prompt, shape, planner, arrival_ms, *slot, answer).run();
-  slot->watch.stop();
-  slot->settle();
-  slots_.give_back(std::move(slot));
-  queue_.leave(ticket);
-  return status;
+  return detail::RequestRun(parts_, request, prompt, shape, planner, arrival_ms, *slot, answer).run();
 }
 
 inline ServiceStatus ElasticService::status() const {

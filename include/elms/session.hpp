@@ -128,6 +128,7 @@ class Session {
     slices_ = chosen.layers;
   }
 
+  static Result<Session> create_now(std::shared_ptr<const ElasticModel> model, const SessionOptions& options);
   Status check(std::span<const TokenId> tokens) const;
   Status run_batch(std::span<const TokenId> tokens, const PrefillOptions& options, bool last);
   Status report_rows(std::int32_t m, const PrefillOptions& options);
@@ -150,6 +151,10 @@ class Session {
 };
 
 inline Result<Session> Session::create(std::shared_ptr<const ElasticModel> model, const SessionOptions& options) {
+  return detail::or_out_of_memory([&] { return create_now(std::move(model), options); });
+}
+
+inline Result<Session> Session::create_now(std::shared_ptr<const ElasticModel> model, const SessionOptions& options) {
   if (model == nullptr) return detail::invalid_argument("session: the model is null");
   const std::int32_t context = options.context_tokens == 0 ? model->config().context_length : options.context_tokens;
   if (context < 1 || options.batch_tokens < 1) {
@@ -180,7 +185,8 @@ inline Status Session::set_slices(std::span<const LayerShape> slices) {
       return detail::invalid_argument("layer ", i, ": ", status.message());
     }
   }
-  ELMS_ASSIGN_OR_RETURN(const detail::CostModel cost, detail::make_cost_model(model_->source()));
+  ELMS_ASSIGN_OR_RETURN(const detail::CostModel cost,
+                        detail::or_out_of_memory([&] { return detail::make_cost_model(model_->source()); }));
   level_ = -1;
   slices_ = slices;
   width_ = cost.cost_share(slices);

@@ -55,7 +55,7 @@ class SLOPlanner {
   /// Of all levels and keep ratios, and of reusing the cached prefix or shortening it, the strategy with the
   /// highest expected quality among those that meet both targets at the asked confidence; of equal ones the
   /// fastest. Counts that contradict each other are clamped (cached tokens to the prompt, confidence to its
-  /// range).
+  /// range). Without memory to compare strategies in it accepts none, with the verdict kOutOfMemory.
   [[nodiscard]] Plan plan(const PlanRequest& request) const;
 
   /// Learns from what was measured, in any order and from any thread. Times that are not positive are
@@ -99,11 +99,15 @@ class SLOPlanner {
   SLOPlanner(std::shared_ptr<const ElasticModel> model, PlannerOptions options)
       : model_(std::move(model)), options_(std::move(options)) {}
 
+  static Result<std::shared_ptr<SLOPlanner>> create_now(std::shared_ptr<const ElasticModel> model,
+                                                        PlannerOptions options);
   Status init_keep_ratios();
   Status init_levels();
   void init_profile();
   /// Times a few tokens where nothing better is known; once.
   void ensure_probed() const;
+  void probe() const;
+  [[nodiscard]] Result<Plan> plan_now(const PlanRequest& given) const;
   [[nodiscard]] std::array<detail::PhaseState, kPhaseCount> states(double confidence) const;
   /// As calibrated: nothing that was observed.
   [[nodiscard]] std::array<detail::PhaseState, kPhaseCount> calibrated_states(double confidence) const;
@@ -126,6 +130,11 @@ class SLOPlanner {
 
 inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create(std::shared_ptr<const ElasticModel> model,
                                                               PlannerOptions options) {
+  return detail::or_out_of_memory([&] { return create_now(std::move(model), std::move(options)); });
+}
+
+inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create_now(std::shared_ptr<const ElasticModel> model,
+                                                                  PlannerOptions options) {
   if (model == nullptr) return detail::invalid_argument("planner: the model is null");
   std::shared_ptr<SLOPlanner> planner(new (std::nothrow) SLOPlanner(std::move(model), std::move(options)));
   if (planner == nullptr) return Status(StatusCode::kOutOfMemory, "planner");
@@ -189,14 +198,22 @@ inline void SLOPlanner::init_profile() {
 inline void SLOPlanner::ensure_probed() const {
   if (!options_.probe) return;
   std::call_once(probe_once_, [this] {
-    Result<DeviceProfile> probed = detail::probe_profile(model_, latency_, options_.kv_type);
-    if (probed.has_value()) {
-      latency_ = detail::LatencyModel(*model_, std::move(*probed), n_threads_);
-      note_ += "a few tokens were timed; requests will teach it";
-    } else {
-      note_ += detail::concat("guessed, since timing a few tokens failed (", probed.error().message(), ")");
-    }
+    // Without memory the guess stays.
+    static_cast<void>(detail::or_out_of_memory([this] {
+      probe();
+      return Status();
+    }));
   });
+}
+
+inline void SLOPlanner::probe() const {
+  Result<DeviceProfile> probed = detail::probe_profile(model_, latency_, options_.kv_type);
+  if (probed.has_value()) {
+    latency_ = detail::LatencyModel(*model_, std::move(*probed), n_threads_);
+    note_ += "a few tokens were timed; requests will teach it";
+  } else {
+    note_ += detail::concat("guessed, since timing a few tokens failed (", probed.error().message(), ")");
+  }
 }
 
 inline std::array<detail::PhaseState, kPhaseCount> SLOPlanner::states(double confidence) const {
@@ -259,6 +276,15 @@ inline std::vector<detail::StrategyCandidate> SLOPlanner::candidates(const PlanR
 
 inline Plan SLOPlanner::plan(const PlanRequest& given) const {
   ensure_probed();
+  Result<Plan> plan = detail::or_out_of_memory([&] { return plan_now(given); });
+  if (plan.has_value()) return *std::move(plan);
+  Plan none;
+  none.verdict = Verdict::kOutOfMemory;
+  none.reason = to_string(none.verdict);
+  return none;
+}
+
+inline Result<Plan> SLOPlanner::plan_now(const PlanRequest& given) const {
   PlanRequest request = detail::tidy(given);
   if (request.context_tokens <= 0) request.context_tokens = model_->config().context_length;
   const Slo slo = request.shares.has_value() ? slo_of(*request.shares, request) : request.slo;

@@ -80,7 +80,8 @@ class [[nodiscard]] Result {
   [[nodiscard]] const T* operator->() const noexcept { return &*value_; }
 
   /// The failure; an ok Status when there is a value.
-  [[nodiscard]] const Status& error() const noexcept { return error_; }
+  [[nodiscard]] const Status& error() const& noexcept { return error_; }
+  [[nodiscard]] Status&& error() && noexcept { return std::move(error_); }
 
  private:
   std::optional<T> value_;

@@ -21,10 +21,10 @@ class ThreadPool {
  public:
   /// A pool of n_threads, the calling thread included. 0 means one for each of the fastest cores that this process may
   /// run on, as cpuinfo reports them. At most 256.
-  [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> create(std::size_t n_threads = 0) noexcept;
+  [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> create(std::size_t n_threads = 0);
 
   /// Uses the host's pool, which must outlive the handle. kInvalidArgument for a null pointer.
-  [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> borrow(::pthreadpool* pool) noexcept;
+  [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> borrow(::pthreadpool* pool);
 
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -36,7 +36,7 @@ class ThreadPool {
   /// of each core before its siblings. Returns the CPUs that the threads then run on, as the OS reports them, one for
   /// each thread. Meant for the thread that will call the sessions; nothing undoes it. kUnsupported where the OS does
   /// not offer it or threads could not be started, kInvalidArgument where fewer CPUs are allowed than there are threads.
-  [[nodiscard]] Result<std::vector<int>> pin_threads() noexcept;
+  [[nodiscard]] Result<std::vector<int>> pin_threads();
 
   /// The pthreadpool behind this handle, its threads started, for libraries that compute on one; null where everything runs
   /// on the calling thread, which such libraries take too.
@@ -59,6 +59,8 @@ class ThreadPool {
  private:
   struct Impl;
   explicit ThreadPool(std::size_t n_threads) noexcept;
+  static Result<std::shared_ptr<ThreadPool>> make(std::size_t n_threads);
+  [[nodiscard]] Result<std::vector<int>> pin();
   /// Whether there are threads besides the calling one.
   bool start() noexcept;
   void run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept;

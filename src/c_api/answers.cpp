@@ -60,7 +60,8 @@ extern "C" {
 
 elms_code elms_generate(elms_session* session, const char* prompt, size_t prompt_bytes, const elms_generate_options* options,
                         elms_answer** answer, elms_error* error) {
-  return elms::detail::report(elms::detail::generate_answer(session, prompt, prompt_bytes, options, answer), error);
+  const auto generate = [&] { return elms::detail::generate_answer(session, prompt, prompt_bytes, options, answer); };
+  return elms::detail::report(generate, error);
 }
 
 const char* elms_answer_text(const elms_answer* answer) { return answer == nullptr ? "" : answer->answer.text.c_str(); }
@@ -76,11 +77,11 @@ double elms_answer_tpot_ms(const elms_answer* answer) { return answer == nullptr
 void elms_answer_free(elms_answer* answer) { delete answer; }
 
 elms_code elms_answer_plan(const elms_answer* answer, elms_plan* plan, elms_error* error) {
-  return elms::detail::report(elms::detail::plan_of(answer, plan), error);
+  return elms::detail::report([&] { return elms::detail::plan_of(answer, plan); }, error);
 }
 
 elms_code elms_answer_times(const elms_answer* answer, elms_times* times, elms_error* error) {
-  return elms::detail::report(elms::detail::times_of(answer, times), error);
+  return elms::detail::report([&] { return elms::detail::times_of(answer, times); }, error);
 }
 
 int32_t elms_answer_n_prompt_tokens(const elms_answer* answer) { return answer == nullptr ? 0 : answer->answer.n_prompt_tokens; }

@@ -28,6 +28,14 @@ namespace elms::inline v0::detail {
 /// Fills *out, if there is one, and returns the code.
 elms_code report(const Status& status, elms_error* out) noexcept;
 
+/// The same of what a call returns, with which every function of elms.h that can fail does its work.
+template <typename Call>
+elms_code report(Call&& call, elms_error* out) noexcept
+  requires std::is_invocable_r_v<Status, Call>
+{
+  return report(or_out_of_memory(std::forward<Call>(call)), out);
+}
+
 /// Copies as much of the text as fits into `room` with a 0 at its end, and cuts no UTF-8 character.
 void copy_cut(std::string_view text, std::span<char> room) noexcept;
 

@@ -25,7 +25,7 @@ Status open_model(const char* path, const elms_open_options* given, elms_model**
 extern "C" {
 
 elms_code elms_model_open(const char* path, const elms_open_options* options, elms_model** model, elms_error* error) {
-  return elms::detail::report(elms::detail::open_model(path, options, model), error);
+  return elms::detail::report([&] { return elms::detail::open_model(path, options, model); }, error);
 }
 
 void elms_model_close(elms_model* model) { delete model; }

@@ -50,7 +50,9 @@ Status make_plan(const elms_planner* planner, const elms_plan_request* given, el
   if (planner == nullptr) return invalid_argument("elms_planner_plan: no planner");
   if (out == nullptr) return invalid_argument("elms_planner_plan: nowhere to write the plan");
   ELMS_ASSIGN_OR_RETURN(const PlanRequest request, read_plan_request(given));
-  return write_plan(planner->planner->plan(request), out);
+  const Plan plan = planner->planner->plan(request);
+  if (plan.verdict == Verdict::kOutOfMemory) return Status(StatusCode::kOutOfMemory, plan.reason);
+  return write_plan(plan, out);
 }
 
 Status observe_request(elms_planner* planner, const elms_observation* given) {
@@ -89,7 +91,7 @@ extern "C" {
 
 elms_code elms_planner_create(const elms_model* model, const elms_planner_options* options,
                               elms_planner** planner, elms_error* error) {
-  return elms::detail::report(elms::detail::create_planner(model, options, planner), error);
+  return elms::detail::report([&] { return elms::detail::create_planner(model, options, planner); }, error);
 }
 
 void elms_planner_free(elms_planner* planner) {
@@ -98,12 +100,12 @@ void elms_planner_free(elms_planner* planner) {
 
 elms_code elms_planner_plan(const elms_planner* planner, const elms_plan_request* request, elms_plan* plan,
                             elms_error* error) {
-  return elms::detail::report(elms::detail::make_plan(planner, request, plan), error);
+  return elms::detail::report([&] { return elms::detail::make_plan(planner, request, plan); }, error);
 }
 
 elms_code elms_planner_observe(elms_planner* planner, const elms_observation* observation,
                                elms_error* error) {
-  return elms::detail::report(elms::detail::observe_request(planner, observation), error);
+  return elms::detail::report([&] { return elms::detail::observe_request(planner, observation); }, error);
 }
 
 void elms_planner_forget(elms_planner* planner) {
@@ -112,7 +114,7 @@ void elms_planner_forget(elms_planner* planner) {
 
 elms_code elms_planner_note(const elms_planner* planner, char* text, size_t capacity, size_t* text_bytes,
                             elms_error* error) {
-  return elms::detail::report(elms::detail::note_of(planner, text, capacity, text_bytes), error);
+  return elms::detail::report([&] { return elms::detail::note_of(planner, text, capacity, text_bytes); }, error);
 }
 
 }  // extern "C"

@@ -61,20 +61,20 @@ Status save_profile(const elms_profile* profile, const char* path) {
 extern "C" {
 
 elms_code elms_profile_load(const char* path, elms_profile** profile, elms_error* error) {
-  return elms::detail::report(elms::detail::load_profile(path, profile), error);
+  return elms::detail::report([&] { return elms::detail::load_profile(path, profile); }, error);
 }
 
 elms_code elms_profile_parse(const char* json, size_t json_bytes, elms_profile** profile, elms_error* error) {
-  return elms::detail::report(elms::detail::parse_profile(json, json_bytes, profile), error);
+  return elms::detail::report([&] { return elms::detail::parse_profile(json, json_bytes, profile); }, error);
 }
 
 elms_code elms_profile_calibrate(const elms_model* model, const elms_calibrate_options* options,
                                  elms_profile** profile, elms_error* error) {
-  return elms::detail::report(elms::detail::calibrate_model(model, options, profile), error);
+  return elms::detail::report([&] { return elms::detail::calibrate_model(model, options, profile); }, error);
 }
 
 elms_code elms_profile_save(const elms_profile* profile, const char* path, elms_error* error) {
-  return elms::detail::report(elms::detail::save_profile(profile, path), error);
+  return elms::detail::report([&] { return elms::detail::save_profile(profile, path); }, error);
 }
 
 const char* elms_profile_json(const elms_profile* profile, size_t* json_bytes) {

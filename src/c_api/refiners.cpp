@@ -58,7 +58,7 @@ extern "C" {
 
 elms_code elms_refiner_open(const char* path, const elms_refiner_options* options, elms_refiner** refiner,
                             elms_error* error) {
-  return elms::detail::report(elms::detail::open_refiner(path, options, refiner), error);
+  return elms::detail::report([&] { return elms::detail::open_refiner(path, options, refiner); }, error);
 }
 
 void elms_refiner_close(elms_refiner* refiner) {
@@ -76,8 +76,10 @@ elms_code elms_refiner_refine(const elms_refiner* refiner, const elms_model* tar
                               const elms_segment* prompt, size_t n_segments,
                               const elms_refine_options* options, const elms_cancel* cancel,
                               elms_refined** refined, elms_error* error) {
-  return elms::detail::report(
-      elms::detail::refine_to_budget(refiner, target, prompt, n_segments, options, cancel, refined), error);
+  const auto refine = [&] {
+    return elms::detail::refine_to_budget(refiner, target, prompt, n_segments, options, cancel, refined);
+  };
+  return elms::detail::report(refine, error);
 }
 
 void elms_refined_free(elms_refined* refined) {

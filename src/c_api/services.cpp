@@ -132,7 +132,7 @@ extern "C" {
 
 elms_code elms_service_create(const elms_model* model, const elms_service_options* options,
                               elms_service** service, elms_error* error) {
-  return elms::detail::report(elms::detail::create_service(model, options, service), error);
+  return elms::detail::report([&] { return elms::detail::create_service(model, options, service); }, error);
 }
 
 void elms_service_free(elms_service* service) {
@@ -141,16 +141,16 @@ void elms_service_free(elms_service* service) {
 
 elms_code elms_service_generate(elms_service* service, const elms_request* request, elms_answer** answer,
                                 elms_error* error) {
-  return elms::detail::report(elms::detail::serve(service, request, answer), error);
+  return elms::detail::report([&] { return elms::detail::serve(service, request, answer); }, error);
 }
 
 elms_code elms_service_planner(const elms_service* service, elms_planner** planner, elms_error* error) {
-  return elms::detail::report(elms::detail::planner_of(service, planner), error);
+  return elms::detail::report([&] { return elms::detail::planner_of(service, planner); }, error);
 }
 
 elms_code elms_service_get_status(const elms_service* service, elms_service_status* status,
                                   elms_error* error) {
-  return elms::detail::report(elms::detail::status_of_service(service, status), error);
+  return elms::detail::report([&] { return elms::detail::status_of_service(service, status); }, error);
 }
 
 }  // extern "C"

@@ -59,7 +59,7 @@ extern "C" {
 
 elms_code elms_session_create(const elms_model* model, const elms_session_options* options, elms_session** session,
                               elms_error* error) {
-  return elms::detail::report(elms::detail::create_session(model, options, session), error);
+  return elms::detail::report([&] { return elms::detail::create_session(model, options, session); }, error);
 }
 
 void elms_session_free(elms_session* session) { delete session; }
@@ -71,16 +71,16 @@ int32_t elms_session_set_width(elms_session* session, double width) {
 double elms_session_width(const elms_session* session) { return session == nullptr ? 0.0 : session->session.width(); }
 
 elms_code elms_session_set_sampling(elms_session* session, const elms_sampling* sampling, elms_error* error) {
-  return elms::detail::report(elms::detail::set_sampling(session, sampling), error);
+  return elms::detail::report([&] { return elms::detail::set_sampling(session, sampling); }, error);
 }
 
 elms_code elms_session_prefill(elms_session* session, const int32_t* tokens, size_t n_tokens, const elms_cancel* cancel,
                                elms_error* error) {
-  return elms::detail::report(elms::detail::prefill(session, tokens, n_tokens, cancel), error);
+  return elms::detail::report([&] { return elms::detail::prefill(session, tokens, n_tokens, cancel); }, error);
 }
 
 elms_code elms_session_decode(elms_session* session, const elms_cancel* cancel, int32_t* token, elms_error* error) {
-  return elms::detail::report(elms::detail::decode(session, cancel, token), error);
+  return elms::detail::report([&] { return elms::detail::decode(session, cancel, token); }, error);
 }
 
 const float* elms_session_logits(const elms_session* session) {
@@ -90,7 +90,7 @@ const float* elms_session_logits(const elms_session* session) {
 int32_t elms_session_position(const elms_session* session) { return session == nullptr ? 0 : session->session.position(); }
 
 elms_code elms_session_rewind(elms_session* session, int32_t n_tokens, elms_error* error) {
-  return elms::detail::report(elms::detail::rewind(session, n_tokens), error);
+  return elms::detail::report([&] { return elms::detail::rewind(session, n_tokens); }, error);
 }
 
 void elms_session_reset(elms_session* session) {

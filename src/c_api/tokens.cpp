@@ -31,12 +31,16 @@ extern "C" {
 
 elms_code elms_tokenize(const elms_model* model, const char* text, size_t text_bytes, const elms_tokenize_options* options,
                         int32_t* tokens, size_t capacity, size_t* n_tokens, elms_error* error) {
-  return elms::detail::report(elms::detail::tokenize(model, text, text_bytes, options, tokens, capacity, n_tokens), error);
+  const auto encode = [&] {
+    return elms::detail::tokenize(model, text, text_bytes, options, tokens, capacity, n_tokens);
+  };
+  return elms::detail::report(encode, error);
 }
 
 elms_code elms_detokenize(const elms_model* model, const int32_t* tokens, size_t n_tokens, char* text, size_t capacity,
                           size_t* text_bytes, elms_error* error) {
-  return elms::detail::report(elms::detail::detokenize(model, tokens, n_tokens, text, capacity, text_bytes), error);
+  const auto decode = [&] { return elms::detail::detokenize(model, tokens, n_tokens, text, capacity, text_bytes); };
+  return elms::detail::report(decode, error);
 }
 
 }  // extern "C"

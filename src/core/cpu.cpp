@@ -88,7 +88,7 @@ std::size_t count_fast_cores() noexcept {
   return std::clamp<std::size_t>(fast, 1, allowed);
 }
 
-Result<const elms_kernel_table*> select_kernels() noexcept {
+Result<const elms_kernel_table*> select_kernels() {
   const elms_cpu_features features = detect_cpu_features();
   const char* forced = std::getenv("ELMS_ISA");
   if (forced != nullptr && *forced == '\0') forced = nullptr;

@@ -15,18 +15,19 @@ namespace elms::inline v0::detail {
 namespace {
 
 Status os_error(const std::string& path, const char* what, int code) {
-  const StatusCode kind = code == ENOENT || code == ENOTDIR ? StatusCode::kNotFound : StatusCode::kIoError;
+  StatusCode kind = code == ENOMEM ? StatusCode::kOutOfMemory : StatusCode::kIoError;
+  if (code == ENOENT || code == ENOTDIR) kind = StatusCode::kNotFound;
   return error(kind, path, ": ", what, ": ", std::strerror(code));
 }
 
 }  // namespace
 
-Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
+Result<FileMapping> FileMapping::open(const std::string& path) {
+  FileMapping mapping;
+  mapping.path_ = path;  // takes memory, so before there is something to close
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return os_error(path, "cannot open", errno);
 
-  FileMapping mapping;
-  mapping.path_ = path;
   Status status;
   struct stat info {};
   if (::fstat(fd, &info) != 0) {

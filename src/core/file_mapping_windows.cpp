@@ -31,12 +31,12 @@ Result<const void*> map_whole_file(const std::string& path, HANDLE file, std::si
 
 }  // namespace
 
-Result<FileMapping> FileMapping::open(const std::string& path) noexcept {
+Result<FileMapping> FileMapping::open(const std::string& path) {
+  FileMapping mapping;
+  mapping.path_ = path;  // takes memory, so before there is something to close
   HANDLE file = ::CreateFileW(to_wide(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
                               FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) return windows_error(path, "cannot open");
-  FileMapping mapping;
-  mapping.path_ = path;
   Result<const void*> view = map_whole_file(path, file, mapping.size_);
   FILETIME modified{};
   if (::GetFileTime(file, nullptr, nullptr, &modified) != 0) {

@@ -69,20 +69,24 @@ ThreadPool::~ThreadPool() {
   if (impl_ != nullptr && impl_->owned) pthreadpool_destroy(impl_->pool);
 }
 
-Result<std::shared_ptr<ThreadPool>> ThreadPool::create(std::size_t n_threads) noexcept {
+Result<std::shared_ptr<ThreadPool>> ThreadPool::make(std::size_t n_threads) {
+  return detail::or_out_of_memory([&]() -> Result<std::shared_ptr<ThreadPool>> {
+    std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(n_threads));
+    if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
+    return pool;
+  });
+}
+
+Result<std::shared_ptr<ThreadPool>> ThreadPool::create(std::size_t n_threads) {
   if (n_threads > kMaxThreads) {
     return detail::invalid_argument("thread pool: at most ", kMaxThreads, " threads, asked for ", n_threads);
   }
-  if (n_threads == 0) n_threads = detail::count_fast_cores();
-  std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(n_threads));
-  if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
-  return pool;
+  return make(n_threads == 0 ? detail::count_fast_cores() : n_threads);
 }
 
-Result<std::shared_ptr<ThreadPool>> ThreadPool::borrow(::pthreadpool* host_pool) noexcept {
+Result<std::shared_ptr<ThreadPool>> ThreadPool::borrow(::pthreadpool* host_pool) {
   if (host_pool == nullptr) return detail::invalid_argument("thread pool: the host's pthreadpool is null");
-  std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(pthreadpool_get_threads_count(host_pool)));
-  if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
+  ELMS_ASSIGN_OR_RETURN(std::shared_ptr<ThreadPool> pool, make(pthreadpool_get_threads_count(host_pool)));
   pool->impl_->pool = host_pool;
   pool->impl_->owned = false;
   return pool;
@@ -97,7 +101,11 @@ bool ThreadPool::start() noexcept {
 
 ::pthreadpool* ThreadPool::native() noexcept { return n_threads_ > 1 && start() ? impl_->pool : nullptr; }
 
-Result<std::vector<int>> ThreadPool::pin_threads() noexcept {
+Result<std::vector<int>> ThreadPool::pin_threads() {
+  return detail::or_out_of_memory([&] { return pin(); });
+}
+
+Result<std::vector<int>> ThreadPool::pin() {
   const std::vector<int> cpus = detail::allowed_cpus_fastest_first();
   if (cpus.empty()) return detail::unsupported("thread pool: this system does not bind threads to CPUs");
   if (cpus.size() < n_threads_) {

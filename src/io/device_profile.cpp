@@ -116,13 +116,19 @@ Result<PhaseProfile> parse_phase(const JsonObject& object, Phase phase) {
   return profile;
 }
 
+// JSON is made member by member of objects that are objects from the start: nlohmann::json loses memory, or breaks, where
+// an initializer list or a null that becomes an object gets none.
 ordered_json phase_json(const PhaseProfile& profile, Phase phase) {
   ordered_json law = ordered_json::object();
   const auto names = term_names(phase);
   for (std::size_t i = 0; i < names.size(); ++i) {
     law[names[i]] = i < profile.coefficients.size() ? profile.coefficients[i] : 0.0;
   }
-  return {{"ms_per", std::move(law)}, {"noise", profile.noise}, {"misfit", profile.misfit}};
+  ordered_json json = ordered_json::object();
+  json["ms_per"] = std::move(law);
+  json["noise"] = profile.noise;
+  json["misfit"] = profile.misfit;
+  return json;
 }
 
 Result<DeviceProfile> parse_profile(std::string_view json, const std::string& name) {
@@ -174,7 +180,7 @@ Result<DeviceProfile> DeviceProfile::load(const std::string& path) {
 }
 
 Result<DeviceProfile> DeviceProfile::parse(std::string_view json, const std::string& name) {
-  Result<DeviceProfile> profile = parse_profile(json, name);
+  Result<DeviceProfile> profile = detail::or_out_of_memory([&] { return parse_profile(json, name); });
   // A key that is not there.
   if (!profile.has_value() && profile.error().code() == StatusCode::kNotFound)
     return Status(StatusCode::kMalformedFile, profile.error().message());
@@ -182,30 +188,34 @@ Result<DeviceProfile> DeviceProfile::parse(std::string_view json, const std::str
 }
 
 std::string DeviceProfile::to_json() const {
+  ordered_json key_json = ordered_json::object();
+  key_json["cpu"] = key.cpu;
+  key_json["build"] = key.build;
+  key_json["model_bytes"] = hexadecimal(key.model_bytes);
+  key_json["model_hash"] = hexadecimal(key.model_hash);
+  key_json["threads"] = key.threads;
+  key_json["kv"] = key.kv_type == KvType::kF16 ? "f16" : "q8";
+  ordered_json json = ordered_json::object();
+  json["elms_profile"] = kProfileVersion;
+  json["key"] = std::move(key_json);
+  json["batch_tokens"] = batch_tokens;
+  json["seconds"] = seconds;
+  json["coarse"] = coarse;
   ordered_json phases_json = ordered_json::object();
   for (std::size_t i = 0; i < kPhaseCount; ++i) {
     phases_json[phase_name(static_cast<Phase>(i))] = phase_json(phases[i], static_cast<Phase>(i));
   }
-  const ordered_json json = {{"elms_profile", kProfileVersion},
-                             {"key",
-                              {{"cpu", key.cpu},
-                               {"build", key.build},
-                               {"model_bytes", hexadecimal(key.model_bytes)},
-                               {"model_hash", hexadecimal(key.model_hash)},
-                               {"threads", key.threads},
-                               {"kv", key.kv_type == KvType::kF16 ? "f16" : "q8"}}},
-                             {"batch_tokens", batch_tokens},
-                             {"seconds", seconds},
-                             {"coarse", coarse},
-                             {"phases", std::move(phases_json)}};
+  json["phases"] = std::move(phases_json);
   return json.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Status DeviceProfile::save(const std::string& path) const {
-  const std::string text = to_json();
-  ELMS_ASSIGN_OR_RETURN(detail::OutputFile file, detail::OutputFile::create(path));
-  ELMS_RETURN_IF_ERROR(file.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
-  return file.commit();
+  return detail::or_out_of_memory([&]() -> Status {
+    const std::string text = to_json();
+    ELMS_ASSIGN_OR_RETURN(detail::OutputFile file, detail::OutputFile::create(path));
+    ELMS_RETURN_IF_ERROR(file.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
+    return file.commit();
+  });
 }
 
 Status DeviceProfile::check(const ProfileKey& wanted) const {

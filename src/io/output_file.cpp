@@ -75,7 +75,7 @@ void remove_file(const std::string& path) {
 constexpr int kMaxPartialNames = 100;
 
 Status os_error(const std::string& path, const char* what) {
-  return error(StatusCode::kIoError, path, ": ", what, ": ", std::strerror(errno));
+  return error(errno == ENOMEM ? StatusCode::kOutOfMemory : StatusCode::kIoError, path, ": ", what, ": ", std::strerror(errno));
 }
 
 }  // namespace

@@ -49,6 +49,26 @@ Value messages_value(std::span<const ChatMessage> messages, std::vector<const Se
   return Value::of(std::move(list));
 }
 
+/// Text of the template and contents of messages in turn.
+std::vector<Segment> segments_of(const detail::jinja::Text& text, std::span<const Segment* const> contents) {
+  std::vector<Segment> out;
+  for (std::size_t begin = 0; begin < text.bytes.size();) {
+    std::size_t end = begin + 1;
+    while (end < text.bytes.size() && text.source[end] == text.source[begin]) ++end;
+    std::string piece = text.bytes.substr(begin, end - begin);
+    const std::int32_t source = text.source[begin];
+    if (source == detail::jinja::kFromTemplate) {
+      out.push_back(Segment::protect(std::move(piece), SegmentRole::kTemplate));
+    } else {
+      const Segment& content = *contents[static_cast<std::size_t>(source)];
+      out.push_back({std::move(piece), content.compressible, content.role, content.keep_ratio});
+    }
+    begin = end;
+  }
+  return out;
+}
+
+
 }  // namespace
 
 struct ChatTemplate::Impl {
@@ -100,9 +120,12 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string_vie
         "mistral, gemma, phi, zephyr); it begins with \"",
         source.substr(0, 60), "\"");
   }
-  ELMS_ASSIGN_OR_RETURN(detail::jinja::Program program, detail::jinja::parse(source));
-  auto impl = std::make_unique<Impl>(Impl{std::move(program), std::move(bos_token), std::move(eos_token)});
-  return std::shared_ptr<const ChatTemplate>(new ChatTemplate(*family, std::move(impl)));
+  return detail::or_out_of_memory([&]() -> Result<std::shared_ptr<const ChatTemplate>> {
+    ELMS_ASSIGN_OR_RETURN(detail::jinja::Program program, detail::jinja::parse(source));
+    auto impl =
+        std::make_unique<Impl>(Impl{std::move(program), std::move(bos_token), std::move(eos_token)});
+    return std::shared_ptr<const ChatTemplate>(new ChatTemplate(*family, std::move(impl)));
+  });
 }
 
 Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(const Tokenizer& tokenizer) {
@@ -112,30 +135,20 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(const Tokenizer
 
 Result<std::string> ChatTemplate::render(std::span<const ChatMessage> messages,
                                          const ChatRenderOptions& options) const {
-  std::vector<const Segment*> contents;
-  ELMS_ASSIGN_OR_RETURN(detail::jinja::Text text, impl_->render(messages, options, contents));
-  return std::move(text.bytes);
+  return detail::or_out_of_memory([&]() -> Result<std::string> {
+    std::vector<const Segment*> contents;
+    ELMS_ASSIGN_OR_RETURN(detail::jinja::Text text, impl_->render(messages, options, contents));
+    return std::move(text.bytes);
+  });
 }
 
 Result<std::vector<Segment>> ChatTemplate::segments(std::span<const ChatMessage> messages,
                                                     const ChatRenderOptions& options) const {
-  std::vector<const Segment*> contents;
-  ELMS_ASSIGN_OR_RETURN(const detail::jinja::Text text, impl_->render(messages, options, contents));
-  std::vector<Segment> out;
-  for (std::size_t begin = 0; begin < text.bytes.size();) {
-    std::size_t end = begin + 1;
-    while (end < text.bytes.size() && text.source[end] == text.source[begin]) ++end;
-    std::string piece = text.bytes.substr(begin, end - begin);
-    const std::int32_t source = text.source[begin];
-    if (source == detail::jinja::kFromTemplate) {
-      out.push_back(Segment::protect(std::move(piece), SegmentRole::kTemplate));
-    } else {
-      const Segment& content = *contents[static_cast<std::size_t>(source)];
-      out.push_back({std::move(piece), content.compressible, content.role, content.keep_ratio});
-    }
-    begin = end;
-  }
-  return out;
+  return detail::or_out_of_memory([&]() -> Result<std::vector<Segment>> {
+    std::vector<const Segment*> contents;
+    ELMS_ASSIGN_OR_RETURN(const detail::jinja::Text text, impl_->render(messages, options, contents));
+    return segments_of(text, contents);
+  });
 }
 
 std::vector<TokenId> encode_segments(const Tokenizer& tokenizer, std::span<const Segment> segments,

@@ -258,8 +258,10 @@ Result<Vocabulary> read_tokenizer_json(const std::string& path) {
 namespace elms::inline v0 {
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_tokenizer_json(const std::string& path) {
-  ELMS_ASSIGN_OR_RETURN(auto vocabulary, detail::read_tokenizer_json(path));
-  return detail::make_tokenizer(std::move(vocabulary));
+  return detail::or_out_of_memory([&]() -> Result<std::shared_ptr<const Tokenizer>> {
+    ELMS_ASSIGN_OR_RETURN(auto vocabulary, detail::read_tokenizer_json(path));
+    return detail::make_tokenizer(std::move(vocabulary));
+  });
 }
 
 }  // namespace elms::inline v0

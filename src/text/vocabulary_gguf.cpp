@@ -249,12 +249,14 @@ class GgufReader {
 namespace elms::inline v0 {
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const detail::GgufFile& file) {
-  auto vocabulary = detail::GgufReader(file).read();
+  auto vocabulary = detail::or_out_of_memory([&] { return detail::GgufReader(file).read(); });
   if (vocabulary.error().code() == StatusCode::kNotFound && file.find("tokenizer.ggml.model") != nullptr) {
     return detail::malformed(vocabulary.error().message());  // there is a tokenizer, but not all of it
   }
   if (!vocabulary.has_value()) return vocabulary.error();
-  return detail::make_tokenizer(std::move(*vocabulary));
+  return detail::or_out_of_memory([&]() -> Result<std::shared_ptr<const Tokenizer>> {
+    return detail::make_tokenizer(std::move(*vocabulary));
+  });
 }
 
 }  // namespace elms::inline v0

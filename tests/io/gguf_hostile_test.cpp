@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <iterator>
 
-#include "allocation_counter.hpp"
+#include "allocations.hpp"
 #include "elms/detail/gguf.hpp"
 #include "gguf_bytes.hpp"
 #include "support.hpp"

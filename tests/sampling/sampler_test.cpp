@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "special_floats.hpp"
 #include "support.hpp"
 
 using elms_test::kInf;
 using elms_test::kNan;
-#include "tests/io/allocation_counter.hpp"
 
 using namespace elms;
 
@@ -312,7 +312,7 @@ TEST_CASE("sampler takes no memory after create", "[sampling][sampler]") {
     const elms_test::AllocationCounter counter;
     for (int i = 0; i < 30; ++i) sampler.accept(sampler.sample(logits));
     sampler.reset();
-    const std::size_t n_allocations = counter.count();
+    const long n_allocations = counter.count();
     CHECK(n_allocations == 0);
   }
   const elms_test::AllocationCounter counter;

@@ -69,7 +69,9 @@ class AdapterLoader {
     LevelAdapter adapter;
     adapter.layers.resize(slices_.size());
     std::vector<Status> statuses(slices_.size());
-    pool.parallel_for(slices_.size(), [&](std::size_t i) { statuses[i] = load_layer(i, adapter.layers[i]); });
+    pool.parallel_for(slices_.size(), [&](std::size_t i) {
+      statuses[i] = or_out_of_memory([&] { return load_layer(i, adapter.layers[i]); });
+    });
     for (const Status& status : statuses) ELMS_RETURN_IF_ERROR(status);
     for (const LayerAdapter& layer : adapter.layers) {
       for (const AdapterGroup* group : {&layer.attn_in, &layer.attn_out, &layer.ffn_in, &layer.ffn_out}) {

@@ -20,7 +20,7 @@ namespace elms::inline v0::detail {
 
 /// The kernels to use: the best that this CPU runs, or those named in $ELMS_ISA ("scalar", "avx2", "neon", "dotprod",
 /// "i8mm"). kUnsupported when that variable names kernels that are unknown or cannot run here.
-[[nodiscard]] Result<const elms_kernel_table*> select_kernels() noexcept;
+[[nodiscard]] Result<const elms_kernel_table*> select_kernels();
 
 /// Logical CPUs that this process may run on, fastest cores first, one CPU of each core before its siblings. Empty where
 /// the OS does not bind threads.

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "elms/detail/out_of_memory.hpp"
 #include "elms/status.hpp"
 
 namespace elms::inline v0::detail {
@@ -33,20 +34,21 @@ template <typename... Pieces>
   return out;
 }
 
+/// kOutOfMemory where there is none for the message.
 template <typename... Pieces>
-[[nodiscard]] Status error(StatusCode code, const Pieces&... pieces) {
-  return Status(code, concat(pieces...));
+[[nodiscard]] Status error(StatusCode code, const Pieces&... pieces) noexcept {
+  return or_out_of_memory([&] { return Status(code, concat(pieces...)); });
 }
 template <typename... Pieces>
-[[nodiscard]] Status invalid_argument(const Pieces&... pieces) {
+[[nodiscard]] Status invalid_argument(const Pieces&... pieces) noexcept {
   return error(StatusCode::kInvalidArgument, pieces...);
 }
 template <typename... Pieces>
-[[nodiscard]] Status malformed(const Pieces&... pieces) {
+[[nodiscard]] Status malformed(const Pieces&... pieces) noexcept {
   return error(StatusCode::kMalformedFile, pieces...);
 }
 template <typename... Pieces>
-[[nodiscard]] Status unsupported(const Pieces&... pieces) {
+[[nodiscard]] Status unsupported(const Pieces&... pieces) noexcept {
   return error(StatusCode::kUnsupported, pieces...);
 }
 
@@ -72,5 +74,5 @@ Status to_status(const Result<T>& result) {
   ELMS_ASSIGN_OR_RETURN_INNER(ELMS_CONCAT_NAMES(elms_result_, __LINE__), declaration, expression)
 #define ELMS_ASSIGN_OR_RETURN_INNER(result, declaration, expression) \
   auto result = (expression);                                        \
-  if (!result.has_value()) return result.error();                    \
+  if (!result.has_value()) return std::move(result).error();         \
   declaration = std::move(*result)

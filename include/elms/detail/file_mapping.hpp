@@ -17,7 +17,7 @@ class FileMapping {
  public:
   /// Maps `path`. kNotFound, kIoError, or kInvalidArgument for something that is no regular file. An empty file maps
   /// to an empty span.
-  [[nodiscard]] static Result<FileMapping> open(const std::string& path) noexcept;
+  [[nodiscard]] static Result<FileMapping> open(const std::string& path);
 
   FileMapping(FileMapping&& other) noexcept;
   FileMapping& operator=(FileMapping&& other) noexcept;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "elms/offline/progress.hpp"
+#include "elms/thread_pool.hpp"
 #include "offline/refiner/refiner_file.hpp"
 
 namespace elms::inline v0::offline::refiner {

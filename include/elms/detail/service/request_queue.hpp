@@ -34,8 +34,10 @@ struct Ticket {
 /// Thread-safe. Requests compute on the threads that ask; the queue only lets them through.
 class RequestQueue {
  public:
-  RequestQueue(std::int32_t max_running, std::int32_t max_queued) noexcept
-      : max_running_(max_running), max_queued_(max_queued) {}
+  RequestQueue(std::int32_t max_running, std::int32_t max_queued)
+      : max_running_(max_running), max_queued_(max_queued) {
+    running_.reserve(static_cast<std::size_t>(max_running));  // whose turn it is needs no memory
+  }
 
   /// Milliseconds until a request with this ticket could start, if every other one takes what was predicted.
   [[nodiscard]] double predicted_wait_ms(const Ticket& ticket, double now_ms) const {
@@ -48,8 +50,21 @@ class RequestQueue {
     return work / static_cast<double>(max_running_);
   }
 
-  /// Returns when it is this ticket's turn; kUnavailable when the line is full. `gives_up` is asked every few
-  /// milliseconds while it waits: what it returns, where that is not ok, is returned.
+  /// A ticket's turn; ends where this does.
+  class Turn {
+   public:
+    Turn(RequestQueue& queue, const Ticket& ticket) noexcept : queue_(queue), ticket_(ticket) {}
+    ~Turn() { queue_.leave(ticket_); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    RequestQueue& queue_;
+    const Ticket& ticket_;
+  };
+
+  /// Returns when it is this ticket's turn, which a Turn must end; kUnavailable when the line is full. `gives_up` is
+  /// asked every few milliseconds while it waits: what it returns, where that is not ok, is returned.
   Status enter(Ticket& ticket, const std::function<Status()>& gives_up,
                const std::function<double()>& now_ms) {
     std::unique_lock lock(mutex_);
@@ -63,7 +78,7 @@ class RequestQueue {
       // Neither cancel tokens nor a caller's clock can wake us.
       changed_.wait_for(lock, std::chrono::milliseconds(5));
       lock.unlock();
-      Status status = gives_up();
+      Status status = or_out_of_memory(gives_up);
       lock.lock();
       if (!status.ok()) {
         remove(waiting_, ticket);

@@ -118,8 +118,10 @@ class RequestPlanner {
   bool may_refine_;
 };
 
-/// For a plan that is not accepted: the answer says so, but where the prompt does not fit that is an error.
+/// For a plan that is not accepted: the answer says so, but where prompt or plan find no room that is an error.
 inline Status refuse(Answer& answer) {
+  if (answer.plan.verdict == Verdict::kOutOfMemory)
+    return Status(StatusCode::kOutOfMemory, answer.plan.reason);
   if (answer.plan.verdict == Verdict::kOutOfContext) {
     return error(StatusCode::kOutOfContext, "service: the prompt of ", answer.n_original_tokens,
                  " tokens does not fit: ", answer.plan.reason);
@@ -297,8 +299,9 @@ class RequestRun {
     options.cancel = &slot_.watch.token();
     options.on_text = request_.on_text;
     TextStream stream(*parts_.tokenizer, tokens_, options);
-    const Result<FinishReason> finish =
-        generate_tokens(source, *parts_.tokenizer, stream, options, answer_.tokens, [] {});
+    // What was streamed already is not lost with the memory.
+    const Result<FinishReason> finish = or_out_of_memory(
+        [&] { return generate_tokens(source, *parts_.tokenizer, stream, options, answer_.tokens, [] {}); });
     answer_.text = stream.take_text();
     answer_.level_changes = source.level_changes();
     if (!finish.has_value()) {

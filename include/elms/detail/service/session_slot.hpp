@@ -69,6 +69,9 @@ class SessionSlot {
       if (point == ProbePoint::kLayerInput) watch->check();
     };
     ELMS_ASSIGN_OR_RETURN(Session created, Session::create(options.model, session));
+    // Noting and settling then take no memory.
+    slot->tokens_.reserve(static_cast<std::size_t>(created.context_tokens()));
+    slot->levels_.reserve(slot->tokens_.capacity());
     slot->session_ = std::make_unique<Session>(std::move(created));
     return slot;
   }
@@ -93,8 +96,9 @@ class SessionSlot {
         std::mismatch(prompt.begin(), prompt.end(), tokens_.begin(), tokens_.end()).first - prompt.begin());
   }
 
-  /// Notes tokens that are given to the session next, at its current level.
+  /// Notes tokens that are given to the session next, at its current level. Those that will not fit are left out.
   void note(std::span<const TokenId> tokens) {
+    tokens = tokens.first(std::min(tokens.size(), tokens_.capacity() - tokens_.size()));
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
     levels_.resize(tokens_.size(), session_->level());
   }
@@ -124,7 +128,27 @@ class SessionSlot {
 /// Thread-safe. There are at least as many slots as requests run at once, so that one is always free.
 class SlotPool {
  public:
+  /// A slot for the time of a request; settles and goes back when that ends.
+  class Lease {
+   public:
+    Lease(SlotPool& pool, std::span<const TokenId> prompt) : pool_(pool), slot_(pool.take(prompt)) {}
+    ~Lease() {
+      slot_->watch.stop();
+      slot_->settle();
+      pool_.give_back(std::move(slot_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    [[nodiscard]] SessionSlot& operator*() const noexcept { return *slot_; }
+    [[nodiscard]] SessionSlot* operator->() const noexcept { return slot_.get(); }
+
+   private:
+    SlotPool& pool_;
+    std::unique_ptr<SessionSlot> slot_;
+  };
+
   [[nodiscard]] Status fill(const ServiceOptions& options) {
+    free_.reserve(static_cast<std::size_t>(options.n_sessions));  // a slot goes back without taking memory
     for (std::int32_t i = 0; i < options.n_sessions; ++i) {
       ELMS_ASSIGN_OR_RETURN(std::unique_ptr<SessionSlot> slot, SessionSlot::create(options));
       kv_bytes_ += slot->session().kv_bytes();
