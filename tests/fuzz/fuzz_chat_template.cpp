@@ -62,6 +62,5 @@ void elms_test::fuzz_chat_template(FuzzBytes bytes) {
     require(chat.error().code() == StatusCode::kUnsupported, "what is not understood is refused");
     return;
   }
-  check_rendering(**chat, messages, true);
-  check_rendering(**chat, messages, false);
+  check_rendering(**chat, messages, messages.size() % 2 == 1);
 }

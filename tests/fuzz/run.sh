@@ -16,13 +16,13 @@ corpus=$work/$name log=$work/$name.log crashes=$root/build/crashes
 case $name in
   model_file | refiner_file) max_bytes=65536 ;;
   gguf | safetensors | tokenizer) max_bytes=8192 ;;
-  refine) max_bytes=1024 ;;  # many short ones: the work is in the tokens
+  refine | c_api) max_bytes=1024 ;;  # many short ones: the work is in the tokens
   *) max_bytes=4096 ;;
 esac
 
 mkdir -p "$corpus" "$crashes"
 status=0
-"$fuzzer" -max_len="$max_bytes" -max_total_time="$seconds" -runs="$runs" -timeout=60 -rss_limit_mb=4096 \
+"$fuzzer" -max_len="$max_bytes" -max_total_time="$seconds" -runs="$runs" -timeout=60 -rss_limit_mb=4096 -entropic=0 -print_funcs=0 \
   -print_final_stats=1 -artifact_prefix="$crashes/$name-" "$corpus" "$root/tests/fuzz/corpus/$name" >"$log" 2>&1 || status=$?
 if [[ $status -ne 0 ]]; then
   cat "$log"

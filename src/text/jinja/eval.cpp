@@ -10,7 +10,7 @@ using Type = Value::Type;
 using Kind = Node::Kind;
 
 // A template is data of a file: it must end, and fit into memory.
-constexpr std::size_t kMaxSteps = 1'000'000;
+constexpr std::size_t kMaxSteps = 500'000;
 constexpr std::int64_t kMaxRange = kMaxItems;
 constexpr int kMaxCalls = 50;
 
@@ -171,7 +171,7 @@ class Interpreter {
   }
 
   // What work is worth in steps: a step is some 100 ns.
-  static constexpr std::size_t kNewBytesPerStep = 64, kReadBytesPerStep = 1024;
+  static constexpr std::size_t kNewBytesPerStep = 256, kReadBytesPerStep = 256;
   static constexpr std::size_t kCopiedItemsPerStep = 8, kReadEntriesPerStep = 32;
 
   void charge_new(const Value& value) noexcept {
