@@ -7,19 +7,20 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Tools, as command:package. A command that is there is used, wherever it came from.
 build_tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)
 test_tools=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
-            x86_64-w64-mingw32-g++:g++-mingw-w64-x86-64-posix)
+            x86_64-w64-mingw32-g++:g++-mingw-w64-x86-64-posix clang++:clang
+            libclang-rt-dev)
 libraries=(libeigen3-dev nlohmann-json3-dev libcli11-dev catch2 libxnnpack-dev libpthreadpool-dev libcpuinfo-dev
            libutf8proc-dev libsentencepiece-dev)
 
 usage() {
   cat <<TEXT
 usage: cmake/bootstrap.sh demo
-       cmake/bootstrap.sh test [native|qemu|asan|tsan]...
+       cmake/bootstrap.sh test [native|qemu|asan|fuzz|tsan]...
        cmake/bootstrap.sh --help
 
 demo  builds elms, makes a model elastic, and lets it answer one prompt at four widths.
-test  builds and tests elms: native, on three emulated ARM CPUs, under AddressSanitizer and UBSan, under ThreadSanitizer.
-      Naming one or more of these stages runs only those.
+test  builds and tests elms: native, on three emulated ARM CPUs, under AddressSanitizer and UBSan, fuzzed for a
+      minute a target, under ThreadSanitizer. Naming one or more of these stages runs only those.
 
 Both install the Debian packages they need and do not find (as root, or with sudo) and build below build/.
 TEXT
@@ -93,7 +94,7 @@ main() {
     test)
       local stage
       for stage in "$@"; do
-        [[ $stage =~ ^(native|qemu|asan|tsan)$ ]] || fail "no such stage: $stage (native, qemu, asan, tsan)"
+        [[ $stage =~ ^(native|qemu|asan|fuzz|tsan)$ ]] || fail "no such stage: $stage (native, qemu, asan, fuzz, tsan)"
       done
       install_missing "${build_tools[@]}" "${libraries[@]}" "${test_tools[@]}"
       check_cmake

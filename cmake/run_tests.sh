@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# usage: run_tests.sh [native|qemu|asan|tsan]...      (default: all, in this order)
+# usage: run_tests.sh [native|qemu|asan|fuzz|tsan]...      (default: all, in this order)
 # Builds and tests elms in stages, stops at the first one that fails, and ends with one line of counts over all stages.
 # What must be installed is bootstrap.sh's business.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc)
+fuzz_seconds=${ELMS_FUZZ_SECONDS:-60}
 passed=0 failed=0 skipped=0
 summaries=() # one line a stage, printed at the end
 
@@ -91,8 +92,24 @@ test_qemu() {
 
 # The libraries, whose tests have all their code; the tool costs as much to build again as both of them.
 test_asan() {
-  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train'
+  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train|fuzz'
   build asan elms_room_tests && run_ctest asan
+}
+
+# Each fuzzer counts as a test. The working corpora of long runs are left as they are.
+test_fuzz() {
+  local work=$root/build/fuzz/stage name names=() status=0 n_passed
+  build fuzz elms_fuzzers || return 1
+  for name in "$root"/build/fuzz/tests/fuzz/fuzz_*; do
+    names+=("${name##*/fuzz_}")
+  done
+  rm -rf "$work"
+  mkdir -p "$work"
+  printf '%s\n' "${names[@]}" | ELMS_FUZZ_WORK=$work xargs -P "$jobs" -I {} sh -c \
+    '"$0"/tests/fuzz/run.sh "$1" "$2" && touch "$ELMS_FUZZ_WORK/$1.passed"' "$root" {} "$fuzz_seconds" || status=$?
+  n_passed=$(find "$work" -name '*.passed' | wc -l)
+  ((passed += n_passed, failed += ${#names[@]} - n_passed, 1))
+  [[ $status -eq 0 ]]
 }
 
 # ThreadSanitizer of this age cannot map its shadow where the kernel randomises addresses widely.
@@ -119,12 +136,13 @@ run_stage() {
 
 trap finish EXIT
 cd "$root"
-[[ $# -gt 0 ]] || set -- native qemu asan tsan
+[[ $# -gt 0 ]] || set -- native qemu asan fuzz tsan
 for stage in "$@"; do
   case $stage in
     native) title="this machine" ;;
     qemu) title="64-bit ARM, emulated" ;;
     asan) title="AddressSanitizer and UndefinedBehaviorSanitizer" ;;
+    fuzz) title="libFuzzer, $fuzz_seconds seconds a target" ;;
     tsan) title="ThreadSanitizer, threaded tests" ;;
     *) echo "run_tests.sh: no such stage: $stage" >&2; exit 2 ;;
   esac

@@ -1,16 +1,13 @@
 // Parses any bytes as a GGUF file and uses everything that it offers.
-#include <cstdint>
-#include <cstdlib>
-
 #include "elms/detail/gguf.hpp"
+#include "tests/fuzz/fuzz_targets.hpp"
 #include "tests/fuzz/touch_gguf.hpp"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const elms::Result<elms::detail::GgufFile> file = elms::detail::GgufFile::parse({data, size}, "fuzz");
+void elms_test::fuzz_gguf(FuzzBytes bytes) {
+  const elms::Result<elms::detail::GgufFile> file = elms::detail::GgufFile::parse(bytes, "fuzz");
   if (!file.has_value()) {
-    if (file.error().message().rfind("fuzz: ", 0) != 0) std::abort();  // every error names the file
-    return 0;
+    require(file.error().message().starts_with("fuzz: "), "every error names the file");
+    return;
   }
-  if (!elms_test::touch_everything(*file)) std::abort();
-  return 0;
+  require(touch_everything(*file), "a parsed file does not contradict itself");
 }

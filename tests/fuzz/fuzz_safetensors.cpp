@@ -1,10 +1,7 @@
 // Any bytes as config.json and a safetensors file.
-#include <cstdint>
-#include <cstdlib>
-
+#include "tests/fuzz/fuzz_targets.hpp"
 #include "tests/fuzz/touch_checkpoint.hpp"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (elms_test::touch_checkpoint(data, size) == elms_test::Touched::kBroken) std::abort();
-  return 0;
+void elms_test::fuzz_safetensors(FuzzBytes bytes) {
+  require(touch_checkpoint(bytes.data(), bytes.size()) != Touched::kBroken, "every error names the file");
 }

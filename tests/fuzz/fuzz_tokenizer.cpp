@@ -4,13 +4,12 @@
 //   else which good vocabulary gets the rest as text
 // Whatever opens must encode any text to ids that exist, and decode any ids to well-formed text, at once and
 // streamed.
-#include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "elms/detail/gguf.hpp"
 #include "elms/tokenizer.hpp"
+#include "tests/fuzz/fuzz_targets.hpp"
 #include "text/text_tokenizer.hpp"
 #include "text/tokenizer_json.hpp"
 #include "text/unicode.hpp"
@@ -20,26 +19,24 @@ using namespace elms::detail;  // NOLINT
 
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using elms_test::require;
 
 void check_decoding(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool special) {
   const std::string text = tokenizer.decode(ids, special);
   std::string well_formed;
   append_well_formed(well_formed, text);
-  require(well_formed == text);
+  require(well_formed == text, "text is well-formed");
   StreamDecoder stream(tokenizer, special);
   std::string streamed;
   for (const TokenId id : ids) streamed += stream.push(id);
   streamed += stream.finish();
-  require(streamed == text);
+  require(streamed == text, "a stream gives the same text");
 }
 
 void check_text(const Tokenizer& tokenizer, std::string_view text) {
   for (const bool parse_special : {false, true}) {
     const std::vector<TokenId> ids = tokenizer.encode(text, {.parse_special = parse_special});
-    for (const TokenId id : ids) require(id >= 0 && id < tokenizer.n_vocab());
+    for (const TokenId id : ids) require(id >= 0 && id < tokenizer.n_vocab(), "ids are in the vocabulary");
     check_decoding(tokenizer, ids, parse_special);
   }
   std::vector<TokenId> any_ids;
@@ -53,7 +50,8 @@ void check_json(std::string_view input) {
   if (!file.has_value()) return;
   auto vocabulary = read_vocabulary(file->top(), "tokenizer.json");
   if (!vocabulary.has_value()) {
-    require(vocabulary.error().message().find("tokenizer.json") != std::string::npos);
+    require(vocabulary.error().message().find("tokenizer.json") != std::string::npos,
+            "every error names the file");
     return;
   }
   if (zero != input.npos) {
@@ -72,7 +70,7 @@ void check_gguf(std::string_view input) {
   if (tokenizer.has_value()) {
     check_text(**tokenizer, input);
   } else {
-    require(tokenizer.error().message().find("fuzz.gguf") != std::string::npos);
+    require(tokenizer.error().message().find("fuzz.gguf") != std::string::npos, "every error names the file");
   }
 }
 
@@ -92,12 +90,13 @@ std::shared_ptr<const Tokenizer> make_byte_level(const char* pre_tokenizer) {
   for (const auto& [left, right] : merges) vocabulary.tokens.append(left + right, TokenType::kNormal);
   vocabulary.tokens.append("<|x|>", TokenType::kControl);
   vocabulary.added.push_back({.id = static_cast<TokenId>(vocabulary.tokens.size() - 1)});
-  require(vocabulary.tokens.index() == kNoToken);
+  require(vocabulary.tokens.index() == kNoToken, "the good vocabulary is good");
   std::string scratch;
-  for (const auto& [left, right] : merges) require(append_merge(vocabulary, left, right, 0, scratch).ok());
+  for (const auto& [left, right] : merges)
+    require(append_merge(vocabulary, left, right, 0, scratch).ok(), "the good vocabulary is good");
   const auto named = find_pre_tokenizer(pre_tokenizer);
   vocabulary.pre_tokenizer.steps.assign(named->steps.begin(), named->steps.end());
-  require(finish_vocabulary(vocabulary, "good").ok());
+  require(finish_vocabulary(vocabulary, "good").ok(), "the good vocabulary is good");
   return make_tokenizer(std::move(vocabulary));
 }
 
@@ -114,7 +113,7 @@ std::shared_ptr<const Tokenizer> make_llama() {
     vocabulary.tokens.append(text, TokenType::kNormal);
   }
   vocabulary.tokens.append("[u]", TokenType::kUserDefined);
-  require(vocabulary.tokens.index() == kNoToken);
+  require(vocabulary.tokens.index() == kNoToken, "the good vocabulary is good");
   vocabulary.added = {{.id = 1},
                       {.id = static_cast<TokenId>(vocabulary.tokens.size() - 1), .strip_right = true}};
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i)
@@ -123,7 +122,7 @@ std::shared_ptr<const Tokenizer> make_llama() {
   vocabulary.normalizer = {{.kind = NormalizerStep::Kind::kPrepend, .text = "▁"},
                            {.kind = NormalizerStep::Kind::kReplace, .text = " ", .replacement = "▁"}};
   vocabulary.strip_leading_space = true;
-  require(finish_vocabulary(vocabulary, "good").ok());
+  require(finish_vocabulary(vocabulary, "good").ok(), "the good vocabulary is good");
   return make_tokenizer(std::move(vocabulary));
 }
 
@@ -138,7 +137,7 @@ std::shared_ptr<const Tokenizer> make_bert() {
                            "ve", "re", "m", "e"}) {
     vocabulary.tokens.append(text, TokenType::kNormal);
   }
-  require(vocabulary.tokens.index() == kNoToken);
+  require(vocabulary.tokens.index() == kNoToken, "the good vocabulary is good");
   vocabulary.unk = 0;
   vocabulary.continuation_prefix = "##";
   vocabulary.prefix = {1};
@@ -146,7 +145,7 @@ std::shared_ptr<const Tokenizer> make_bert() {
   vocabulary.pre_tokenizer.steps = {{.kind = SplitStep::Kind::kBert}};
   vocabulary.strip_leading_space = true;
   vocabulary.clean_up_spaces = true;
-  require(finish_vocabulary(vocabulary, "good").ok());
+  require(finish_vocabulary(vocabulary, "good").ok(), "the good vocabulary is good");
   return make_tokenizer(std::move(vocabulary));
 }
 
@@ -164,20 +163,19 @@ void check_good_vocabulary(std::uint8_t which, std::string_view text) {
   if (tokenizer.model() != "gpt2") return;
   std::string bytes;
   for (const TokenId id : tokenizer.encode(text)) bytes += tokenizer.token_bytes(id);
-  require(bytes == text);
+  require(bytes == text, "the tokens' bytes are the text");
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (data[0] == 'J') {
+void elms_test::fuzz_tokenizer(FuzzBytes bytes) {
+  if (bytes.empty()) return;
+  const std::string_view rest = as_text(bytes.subspan(1));
+  if (bytes[0] == 'J') {
     check_json(rest);
-  } else if (data[0] == 'G') {
+  } else if (bytes[0] == 'G') {
     check_gguf(rest);
   } else {
-    check_good_vocabulary(data[0], rest);
+    check_good_vocabulary(bytes[0], rest);
   }
-  return 0;
 }

@@ -150,12 +150,36 @@ TEST_CASE("chat templates: hostile ones end", "[text][chat]") {
   CHECK(
       outcome("{% set n = namespace(x=1) %}{% for i in range(100000) %}{% set n.x = [n.x] %}{% endfor %}") ==
       elms::StatusCode::kUnsupported);
-  CHECK(outcome("{% set n = namespace(x=[1]) %}{% for i in range(100) %}{% set n.x = n.x + n.x %}{% endfor %}") ==
+  CHECK(outcome(
+            "{% set n = namespace(x=[1]) %}{% for i in range(100) %}{% set n.x = n.x + n.x %}{% endfor %}") ==
         elms::StatusCode::kUnsupported);
-  CHECK(outcome("{% set n = namespace(x='a') %}{% for i in range(1000000) %}{% set n.x = n.x + 'a' %}{% endfor %}") ==
-        elms::StatusCode::kUnsupported);
+  CHECK(outcome("{% set n = namespace(x='a') %}{% for i in range(1000000) %}{% set n.x = n.x + 'a' %}{% "
+                "endfor %}") == elms::StatusCode::kUnsupported);
   CHECK(outcome("{% set n = namespace(x=1) %}{% set n.x = n %}") == elms::StatusCode::kUnsupported);
   CHECK(outcome("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}") == elms::StatusCode::kUnsupported);
+}
+
+TEST_CASE("chat templates: few steps that each take long, or much memory, end too", "[text][chat]") {
+  const std::string list =
+      "{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}";
+  CHECK(outcome(list + "{{ n.x }}") == elms::StatusCode::kUnsupported);
+  CHECK(outcome(list + "{{ n.x|tojson(indent=4)|length }}") == elms::StatusCode::kUnsupported);
+  const std::string text =  // of 2 MiB
+      "{% set n = namespace(x='0123456789abcdef') %}{% for i in range(17) %}{% set n.x = n.x ~ n.x %}{% "
+      "endfor %}";
+  for (const char* work : {"{% set y %}{{ n.x }}{% endset %}", "{% set y = n.x == n.x %}",
+                           "{% set y = 'z' in n.x %}", "{% set y = n.x|length %}"}) {
+    INFO(work);
+    CHECK(outcome(text + "{% for i in range(50000) %}" + work + "{% endfor %}") ==
+          elms::StatusCode::kUnsupported);
+  }
+  CHECK(outcome(text + "{{ range(1000)|join(n.x)|length }}") == elms::StatusCode::kUnsupported);
+  CHECK(outcome(text + "{{ n.x.replace('a', n.x)|length }}") == elms::StatusCode::kUnsupported);
+  CHECK(outcome(text + "{{ n.x.split('a')|length }}") == elms::StatusCode::kUnsupported);
+  CHECK(
+      outcome(
+          "{% set l = range(50000) %}{% for i in l %}{% for j in l %}{% break %}{% endfor %}{% endfor %}") ==
+      elms::StatusCode::kUnsupported);
 }
 
 TEST_CASE("chat templates: contents keep what their segments say, whatever the template does to them",

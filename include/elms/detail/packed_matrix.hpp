@@ -113,7 +113,7 @@ inline Result<PackedMatrix> pack_matrix(const ModelSource& source, const SourceT
     const std::size_t n_tasks = (chunk_end - chunk + panels_per_task - 1) / panels_per_task;
     pool.parallel_for(n_tasks, [&](std::size_t task) {
       std::uint8_t* task_scratch = scratch.data() + task * ((task_scratch_bytes + 63) / 64 * 64);
-      auto* floats = reinterpret_cast<float*>(task_scratch + (nr * row_size + 63) / 64 * 64);
+      auto* floats = converter.keeps_row() ? nullptr : reinterpret_cast<float*>(task_scratch + (nr * row_size + 63) / 64 * 64);
       const void** rows = row_pointers.data() + task * nr;
       const std::size_t begin = chunk + task * panels_per_task;
       for (std::size_t p = begin; p < std::min(chunk_end, begin + panels_per_task); ++p) {

@@ -10,9 +10,8 @@ using Type = Value::Type;
 using Kind = Node::Kind;
 
 // A template is data of a file: it must end, and fit into memory.
-constexpr std::size_t kMaxSteps = 1'000'000;
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 24;  // four times that more for where its bytes are from
-constexpr std::int64_t kMaxRange = 1'000'000;
+constexpr std::size_t kMaxSteps = 500'000;
+constexpr std::int64_t kMaxRange = kMaxItems;
 constexpr int kMaxCalls = 50;
 
 struct Scope {
@@ -58,11 +57,13 @@ class Interpreter {
       return unsupported("chat template: too much work");
     switch (node.kind) {
       case Kind::kText:
+        charge_new(node.constant);
         out.append(*node.constant.text);
         return {};
       case Kind::kOutput: {
         ELMS_ASSIGN_OR_RETURN(const Value value, eval(*node.children[0], scope));
         ELMS_ASSIGN_OR_RETURN(const Text text, printed(value));
+        steps_ += text.bytes.size() / kNewBytesPerStep;
         out.append(text);
         return {};
       }
@@ -123,6 +124,7 @@ class Interpreter {
 
   Status run_for(const Node& node, Scope& outer, Text& out) {
     ELMS_ASSIGN_OR_RETURN(const List items, loop_items(node, outer));
+    steps_ += items.size() / kCopiedItemsPerStep;
     Scope scope{&outer, {}};
     const auto n = static_cast<std::int64_t>(items.size());
     for (std::int64_t i = 0; i < n; ++i) {
@@ -155,6 +157,7 @@ class Interpreter {
       value = Value::of(std::move(text));
     }
     const Node& target = *node.children[0];
+    steps_ += scope.variables.size() / kReadEntriesPerStep;
     if (!node.names.empty()) return unpack(node.names, value, scope);
     if (target.kind == Kind::kName) {
       set_entry(scope.variables, target.name, std::move(value));
@@ -167,15 +170,31 @@ class Interpreter {
     return {};
   }
 
-  /// Whatever makes a new text or list costs more steps the longer that is.
+  // What work is worth in steps: a step is some 100 ns.
+  static constexpr std::size_t kNewBytesPerStep = 256, kReadBytesPerStep = 256;
+  static constexpr std::size_t kCopiedItemsPerStep = 8, kReadEntriesPerStep = 32;
+
+  void charge_new(const Value& value) noexcept {
+    steps_ += value.bytes().size() / kNewBytesPerStep + (value.list != nullptr ? value.list->size() : 0);
+  }
+  /// For whoever searches or compares it.
+  void charge_read(const Value& value) noexcept {
+    steps_ += value.bytes().size() / kReadBytesPerStep;
+    if (value.list != nullptr) steps_ += value.list->size() / kReadEntriesPerStep;
+    if (value.dict != nullptr) steps_ += value.dict->size() / kReadEntriesPerStep;
+  }
+
+  /// A new text or list costs more steps the longer it is, and so does every use of an old one.
   Result<Value> eval(const Node& node, Scope& scope) {
-    constexpr std::size_t kBytesPerStep = 64;
     if (++steps_ > kMaxSteps) return unsupported("chat template: too much work");
-    ELMS_ASSIGN_OR_RETURN(Value out, eval_kind(node, scope));
-    if (node.kind == Kind::kBinary || node.kind == Kind::kCall || node.kind == Kind::kFilter ||
-        node.kind == Kind::kSlice) {
-      steps_ += out.bytes().size() / kBytesPerStep + (out.list != nullptr ? out.list->size() : 0);
+    if (node.kind == Kind::kName) {
+      for (const Scope* s = &scope; s != nullptr; s = s->parent)
+        steps_ += s->variables.size() / kReadEntriesPerStep;
     }
+    ELMS_ASSIGN_OR_RETURN(Value out, eval_kind(node, scope));
+    const bool is_new = node.kind == Kind::kBinary || node.kind == Kind::kCall ||
+                        node.kind == Kind::kFilter || node.kind == Kind::kSlice;
+    is_new ? charge_new(out) : charge_read(out);
     return out;
   }
 
@@ -245,6 +264,7 @@ class Interpreter {
     } else {
       Dict dict;
       for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+        steps_ += dict.size() / kReadEntriesPerStep;
         if (!items[i].is(Type::kText)) return fail("a key that is no string");
         set_entry(dict, items[i].bytes(), items[i + 1]);
       }

@@ -26,6 +26,10 @@ namespace elms::inline v0::detail::jinja {
 inline constexpr std::int32_t kFromTemplate = -1;
 /// Of values in each other and of expressions in each other: a hostile template must not exhaust the stack.
 inline constexpr int kMaxDepth = 100;
+/// Of one text, and of the items of one list: nor memory. A text takes four times more for where its bytes
+/// are from.
+inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 22;
+inline constexpr std::size_t kMaxItems = 100'000;
 
 /// Bytes, and for each of them which of the caller's strings it comes from.
 struct Text {
@@ -174,8 +178,9 @@ struct Arguments {
 [[nodiscard]] Result<Value> slice(const Value& value, const Value& start, const Value& stop,
                                   const Value& step);
 [[nodiscard]] Result<Value> binary(std::string_view op, const Value& a, const Value& b);
-/// As json.dumps writes it. kUnsupported for functions and non-finite numbers.
-[[nodiscard]] Result<std::string> to_json(const Value& value, std::int64_t indent, int depth = 0);
+/// As json.dumps writes it. kUnsupported for functions and non-finite numbers, and for what is longer than
+/// kMaxTextBytes: lists that hold one list many times are short until they are written.
+[[nodiscard]] Result<std::string> to_json(const Value& value, std::int64_t indent);
 /// strftime in English, whatever the locale; local time.
 [[nodiscard]] std::string formatted_time(std::string_view format, std::time_t now);
 

@@ -10,6 +10,8 @@ namespace {
 Result<Value> concatenated(const Value& a, const Value& b) {
   ELMS_ASSIGN_OR_RETURN(Text out, printed(a));
   ELMS_ASSIGN_OR_RETURN(const Text tail, printed(b));
+  if (out.bytes.size() + tail.bytes.size() > kMaxTextBytes)
+    return unsupported("chat template: too much text");
   out.append(tail);
   return Value::of(std::move(out));
 }
@@ -59,13 +61,16 @@ Result<Value> binary(std::string_view op, const Value& a, const Value& b) {
     ELMS_ASSIGN_OR_RETURN(const Value found, contains(a, b));
     return Value::of(!found.boolean);
   }
-  const auto is_nothing = [](const Value& v) { return v.is(Value::Type::kUndefined) || v.is(Value::Type::kNone); };
+  const auto is_nothing = [](const Value& v) {
+    return v.is(Value::Type::kUndefined) || v.is(Value::Type::kNone);
+  };
   if (is_nothing(a) || is_nothing(b)) {
     return invalid_argument("chat template: ", name_of(a.type), " ", op, " ", name_of(b.type));
   }
   if (op == "~") return concatenated(a, b);
   if (a.is_number() && b.is_number()) return arithmetic(op, a, b);
   if (op == "+" && a.is(Value::Type::kList) && b.is(Value::Type::kList)) {
+    if (a.list->size() + b.list->size() > kMaxItems) return unsupported("chat template: too long a list");
     List out = *a.list;
     out.insert(out.end(), b.list->begin(), b.list->end());
     return Value::of(std::move(out));

@@ -79,6 +79,7 @@ Result<Value> split_text(const Value& self, const Arguments& arguments) {
   List out;
   if (separator == nullptr || separator->is(Type::kNone)) {
     for (std::size_t i = skip_blank_characters(text.bytes, 0); i < text.bytes.size();) {
+      if (out.size() >= kMaxItems) return unsupported("chat template: too long a list");
       const std::size_t begin = i;
       while (i < text.bytes.size() && skip_blank_characters(text.bytes, i) == i)
         i += read_utf8(text.bytes, i).size;
@@ -91,6 +92,7 @@ Result<Value> split_text(const Value& self, const Arguments& arguments) {
     return invalid_argument("chat template: split() by no text");
   std::size_t begin = 0;
   for (std::size_t at = 0; (at = text.bytes.find(separator->bytes(), begin)) != std::string::npos;) {
+    if (out.size() >= kMaxItems) return unsupported("chat template: too long a list");
     out.push_back(Value::of(part(text, begin, at)));
     begin = at + separator->bytes().size();
   }
@@ -110,6 +112,8 @@ Result<Value> replace_text(const Value& self, const Arguments& arguments) {
   Text out;
   std::size_t begin = 0;
   for (std::size_t at = 0; (at = text.bytes.find(from->bytes(), begin)) != std::string::npos;) {
+    if (out.bytes.size() + (at - begin) + to->bytes().size() > kMaxTextBytes)
+      return unsupported("chat template: too much text");
     out.append(text, begin, at);
     out.append(*to->text);
     begin = at + from->bytes().size();
@@ -147,6 +151,7 @@ Result<Value> join_list(const Value& value, const Arguments& arguments) {
     if (i > 0 && separator != nullptr) out.append(*separator->text);
     ELMS_ASSIGN_OR_RETURN(const Text item, printed((*value.list)[i]));
     out.append(item);
+    if (out.bytes.size() > kMaxTextBytes) return unsupported("chat template: too much text");
   }
   return Value::of(std::move(out));
 }
