@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "elms/detail/gguf.hpp"
+#include "elms/detail/pack_cache.hpp"
+#include "elms/detail/pack_file.hpp"
 #include "elms/pack.hpp"
 #include "small_elastic_model.hpp"
 #include "support.hpp"
@@ -73,6 +75,17 @@ TEST_CASE("damage: a pack cache is done without", "[damage]") {
   std::uint64_t index_bytes = 0;
   std::memcpy(&index_bytes, read_bytes(cache).data() + 24, sizeof index_bytes);
   REQUIRE(index_bytes <= std::filesystem::file_size(cache));
-  SECTION("cut short") { sweep_truncations(cache, use, {.always_same = true}); }
+  SECTION("cut short: no cut is taken for a cache") {
+    const auto file = GgufFile::open(path);
+    REQUIRE_OK(file);
+    const auto kernels = elms::detail::select_kernels();
+    REQUIRE_OK(kernels);
+    const elms::detail::PackOrigin origin = elms::detail::pack_origin(*file, **kernels);
+    sweep_truncations(cache, [&]() -> elms::Result<std::string> {
+      ELMS_ASSIGN_OR_RETURN(const auto opened, elms::detail::PackFile::open(cache, origin));
+      return opened.path();
+    });
+  }
+  SECTION("cut short: the model opens without") { sweep_truncations(cache, use, {.always_same = true, .step = 61}); }
   SECTION("flipped") { sweep_flips(cache, {{0, static_cast<std::size_t>(index_bytes)}}, use, {.always_same = true}); }
 }

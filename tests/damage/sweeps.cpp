@@ -90,7 +90,8 @@ class Sweep {
 
 void sweep_truncations(const std::string& path, const Use& use, const SweepRules& rules) {
   Sweep sweep(path, use, rules);
-  for (std::size_t size = sweep.size(); size-- > 0;) {
+  for (std::size_t size = sweep.size(); size > 0;) {
+    size -= std::min(size, rules.step);
     sweep.cut(size);
     sweep.run(true, "cut to " + std::to_string(size) + " bytes");
   }

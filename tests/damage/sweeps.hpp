@@ -1,6 +1,7 @@
 // Every way to cut a file short, and flips of its bytes: what is made of it is an error, or what the whole file gives.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,11 +22,12 @@ using ByteRanges = std::vector<std::pair<std::size_t, std::size_t>>;
 struct SweepRules {
   /// The file is one that is done without when it is damaged: nothing is refused, every result is the same.
   bool always_same = false;
+  std::size_t step = 1;  ///< of truncations: every so many bytes, where another sweep has them all
   /// Bytes that nothing is computed from: a flip there is refused or changes nothing.
   ByteRanges inert{};
 };
 
-/// Uses the file at `path` cut to every size below its own, then restores it. A case fails where `use` succeeds with
+/// Uses the file at `path` cut to every size below its own (or one in `step`), then restores it. A case fails where `use` succeeds with
 /// another result than with the whole file.
 void sweep_truncations(const std::string& path, const Use& use, const SweepRules& rules = {});
 
