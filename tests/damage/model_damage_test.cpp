@@ -31,7 +31,8 @@ Header header_of(const std::string& path, std::initializer_list<std::string_view
     header.inert.emplace_back(begin, begin + value->bytes.size());
   }
   const elms::detail::GgufTensor& last = file->tensors().back();
-  const std::size_t table_end = file->offset_of(last.name.data()) + last.name.size() + 4 + 8 * last.n_dims + 4 + 8;
+  const std::size_t table_end =
+      file->offset_of(last.name.data()) + last.name.size() + 4 + 8 * last.n_dims + 4 + 8;
   REQUIRE(table_end <= header.size);
   header.inert.emplace_back(table_end, header.size);
   return header;
@@ -49,10 +50,15 @@ TEST_CASE("damage: an elastic model", "[damage]") {
   const std::string path = write_small_elastic_model("small.gguf", "small.lora.gguf");
   const auto pool = one_thread();
   const Use use = [&] { return use_model(path, pool); };
-  const Header header = header_of(path, {"general.name", "elms.importance.method", "elms.importance.query_heads",
-                                         "elms.importance.ffn_units", "elms.levels.cost_share", "elms.quality.source"});
-  SECTION("cut short") { sweep_truncations(path, use); }
-  SECTION("flipped") { sweep_flips(path, {{0, header.size}}, use, {.inert = header.inert}); }
+  const Header header =
+      header_of(path, {"general.name", "elms.importance.method", "elms.importance.query_heads",
+                       "elms.importance.ffn_units", "elms.levels.cost_share", "elms.quality.source"});
+  SECTION("cut short") {
+    sweep_truncations(path, use);
+  }
+  SECTION("flipped") {
+    sweep_flips(path, {{0, header.size}}, use, {.inert = header.inert});
+  }
 }
 
 TEST_CASE("damage: an adapter", "[damage]") {
@@ -61,8 +67,12 @@ TEST_CASE("damage: an adapter", "[damage]") {
   const auto pool = one_thread();
   const Use use = [&] { return use_model(path, pool); };
   const Header header = header_of(adapter, {"general.name"});
-  SECTION("cut short") { sweep_truncations(adapter, use); }
-  SECTION("flipped") { sweep_flips(adapter, {{0, header.size}}, use, {.inert = header.inert}); }
+  SECTION("cut short") {
+    sweep_truncations(adapter, use);
+  }
+  SECTION("flipped") {
+    sweep_flips(adapter, {{0, header.size}}, use, {.inert = header.inert});
+  }
 }
 
 TEST_CASE("damage: a pack cache is done without", "[damage]") {
@@ -86,6 +96,10 @@ TEST_CASE("damage: a pack cache is done without", "[damage]") {
       return opened.path();
     });
   }
-  SECTION("cut short: the model opens without") { sweep_truncations(cache, use, {.always_same = true, .step = 61}); }
-  SECTION("flipped") { sweep_flips(cache, {{0, static_cast<std::size_t>(index_bytes)}}, use, {.always_same = true}); }
+  SECTION("cut short: the model opens without") {
+    sweep_truncations(cache, use, {.always_same = true, .step = 61});
+  }
+  SECTION("flipped") {
+    sweep_flips(cache, {{0, static_cast<std::size_t>(index_bytes)}}, use, {.always_same = true});
+  }
 }

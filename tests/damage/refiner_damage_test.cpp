@@ -15,15 +15,20 @@ TEST_CASE("damage: a refiner", "[damage]") {
   const std::vector<Segment> prompt = {Segment::protect("say it. "), Segment::compress("one two, three")};
   const Use use = [&]() -> elms::Result<std::string> {
     ELMS_ASSIGN_OR_RETURN(const auto refiner, elms::PromptRefiner::open(path, {.pool = *pool}));
-    ELMS_ASSIGN_OR_RETURN(const elms::PromptAnalysis analysis, refiner->analyse(prompt, {}, {.ttft = 0.5, .tpot = 0.5}));
+    ELMS_ASSIGN_OR_RETURN(const elms::PromptAnalysis analysis,
+                          refiner->analyse(prompt, {}, {.ttft = 0.5, .tpot = 0.5}));
     std::string text;
-    for (const std::vector<float>* values : {&analysis.scores, &analysis.strategies.widths, &analysis.strategies.keep_ratios,
-                                             &analysis.strategies.quality}) {
-      text.append(reinterpret_cast<const char*>(values->data()), values->size() * sizeof(float)).push_back('\n');
+    for (const std::vector<float>* values :
+         {&analysis.scores, &analysis.strategies.widths, &analysis.strategies.keep_ratios,
+          &analysis.strategies.quality}) {
+      text.append(reinterpret_cast<const char*>(values->data()), values->size() * sizeof(float))
+          .push_back('\n');
     }
     return text;
   };
-  SECTION("cut short") { sweep_truncations(path, use); }
+  SECTION("cut short") {
+    sweep_truncations(path, use);
+  }
   SECTION("flipped") {
     const auto file = elms::detail::GgufFile::open(path);
     REQUIRE_OK(file);

@@ -18,13 +18,33 @@ using elms::TokenId;
 using elms::detail::GgufWriter;
 
 constexpr const char* kTemplate =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+    "'<|im_end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 void add_vocabulary(GgufWriter& writer) {
-  const std::vector<std::string_view> tokens = {"<unk>", "<s>", "</s>", "\xE2\x96\x81", "a", "b", "c", "d", "e", "\n",
-                                                "ab", "cd", "abcd", "\xE2\x96\x81" "a", "\xE2\x96\x81" "ab", "<0x41>", "<0x42>",
-                                                "<|im_start|>", "<|im_end|>", "<extra>"};
+  const std::vector<std::string_view> tokens = {"<unk>",
+                                                "<s>",
+                                                "</s>",
+                                                "\xE2\x96\x81",
+                                                "a",
+                                                "b",
+                                                "c",
+                                                "d",
+                                                "e",
+                                                "\n",
+                                                "ab",
+                                                "cd",
+                                                "abcd",
+                                                "\xE2\x96\x81"
+                                                "a",
+                                                "\xE2\x96\x81"
+                                                "ab",
+                                                "<0x41>",
+                                                "<0x42>",
+                                                "<|im_start|>",
+                                                "<|im_end|>",
+                                                "<extra>"};
   std::vector<float> scores(tokens.size());
   for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = -static_cast<float>(i);
   const std::vector<std::int32_t> types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6, 3, 3, 5};
@@ -40,7 +60,9 @@ void add_vocabulary(GgufWriter& writer) {
   writer.set("tokenizer.chat_template", kTemplate);
 }
 
-elms::LayerShape slice(std::int32_t q_heads, std::int32_t ff) { return {q_heads, 2, ff}; }
+elms::LayerShape slice(std::int32_t q_heads, std::int32_t ff) {
+  return {q_heads, 2, ff};
+}
 
 void add_levels(GgufWriter& writer, const TinyShape& shape, const std::string& adapter_name) {
   const std::size_t n_heads = shape.layers * shape.heads, n_units = shape.layers * shape.ff;
@@ -48,8 +70,10 @@ void add_levels(GgufWriter& writer, const TinyShape& shape, const std::string& a
   metadata.importance_method = "taylor";
   metadata.head_importance.assign(n_heads, 0.5f);
   metadata.ffn_importance.assign(n_units, 0.25f);
-  for (std::size_t i = 0; i < n_heads; ++i) metadata.head_order.push_back(static_cast<std::int32_t>(i % shape.heads));
-  for (std::size_t i = 0; i < n_units; ++i) metadata.ffn_order.push_back(static_cast<std::int32_t>(i % shape.ff));
+  for (std::size_t i = 0; i < n_heads; ++i)
+    metadata.head_order.push_back(static_cast<std::int32_t>(i % shape.heads));
+  for (std::size_t i = 0; i < n_units; ++i)
+    metadata.ffn_order.push_back(static_cast<std::int32_t>(i % shape.ff));
   metadata.levels = {{slice(2, 12), slice(4, 8)}, {slice(4, 24), slice(4, 24)}};
   metadata.cost_shares = {0.6f, 1.0f};
   metadata.adapters = {adapter_name, ""};
@@ -64,7 +88,9 @@ void write_adapter(const std::string& path, const TinyShape& shape) {
     const char* name;
     std::uint64_t rows, cols;
   };
-  const Matrix matrices[] = {{"blk.0.attn_q.weight", 8, shape.d}, {"blk.0.ffn_up.weight", 12, shape.d}, {"blk.0.ffn_down.weight", shape.d, 12}};
+  const Matrix matrices[] = {{"blk.0.attn_q.weight", 8, shape.d},
+                             {"blk.0.ffn_up.weight", 12, shape.d},
+                             {"blk.0.ffn_down.weight", shape.d, 12}};
   constexpr std::uint64_t kRank = 2;
   GgufWriter writer;
   writer.set("general.type", "adapter");
@@ -96,7 +122,8 @@ void append(std::string& text, std::span<const float> values) {
 }
 
 elms::Status compute(const std::shared_ptr<const elms::ElasticModel>& model, std::string& text) {
-  ELMS_ASSIGN_OR_RETURN(elms::Session session, elms::Session::create(model, {.context_tokens = 16, .batch_tokens = 4}));
+  ELMS_ASSIGN_OR_RETURN(elms::Session session,
+                        elms::Session::create(model, {.context_tokens = 16, .batch_tokens = 4}));
   for (int level = 0; level < static_cast<int>(model->levels().size()); ++level) {
     ELMS_RETURN_IF_ERROR(session.set_level(level));
     session.reset();
@@ -115,10 +142,12 @@ elms::Status talk(const elms::Tokenizer& tokenizer, std::string& text) {
   const std::vector<TokenId> tokens = tokenizer.encode("ab abcd</s>AB ?\n");
   for (const TokenId token : tokens) text += elms::detail::concat(token, ' ');
   text += tokenizer.decode(tokens);
-  for (TokenId token = 0; token < tokenizer.n_vocab(); ++token) text += tokenizer.is_end_of_generation(token) ? '!' : '.';
+  for (TokenId token = 0; token < tokenizer.n_vocab(); ++token)
+    text += tokenizer.is_end_of_generation(token) ? '!' : '.';
   if (tokenizer.chat_template().empty()) return {};
   ELMS_ASSIGN_OR_RETURN(const auto chat, elms::ChatTemplate::create(tokenizer));
-  const elms::ChatMessage messages[] = {elms::ChatMessage::system("be brief"), elms::ChatMessage::user("ab?")};
+  const elms::ChatMessage messages[] = {elms::ChatMessage::system("be brief"),
+                                        elms::ChatMessage::user("ab?")};
   ELMS_ASSIGN_OR_RETURN(const std::string prompt, chat->render(messages));
   text += prompt;
   return {};
@@ -136,7 +165,8 @@ std::string write_small_elastic_model(const std::string& name, const std::string
   });
 }
 
-Result<std::string> use_model(const std::string& path, const std::shared_ptr<elms::ThreadPool>& pool, const std::string& cache) {
+Result<std::string> use_model(const std::string& path, const std::shared_ptr<elms::ThreadPool>& pool,
+                              const std::string& cache) {
   elms::OpenOptions options;
   options.pool = pool;
   options.pack_cache = cache;

@@ -1,4 +1,5 @@
-// An elastic model of 20 KiB with every kind of metadata, an adapter beside it, and all that can be asked of them.
+// An elastic model of 20 KiB with every kind of metadata, an adapter beside it, and all that can be asked of
+// them.
 #pragma once
 
 #include <memory>
@@ -9,12 +10,12 @@
 
 namespace elms_test {
 
-/// Tokens with scores and types, a chat template, two levels, importances and orders, a quality table, and the name of the
-/// lower level's adapter, which is written beside it. Returns its path.
+/// Tokens with scores and types, a chat template, two levels, importances and orders, a quality table, and
+/// the name of the lower level's adapter, which is written beside it. Returns its path.
 std::string write_small_elastic_model(const std::string& name, const std::string& adapter_name);
 
-/// One token after the other at every level, levels and quality table, text to tokens and back, a rendered chat. `cache`:
-/// see OpenOptions::pack_cache.
+/// One token after the other at every level, levels and quality table, text to tokens and back, a rendered
+/// chat. `cache`: see OpenOptions::pack_cache.
 elms::Result<std::string> use_model(const std::string& path, const std::shared_ptr<elms::ThreadPool>& pool,
                                     const std::string& cache = {});
 

@@ -54,8 +54,8 @@ class Sweep {
     const bool named = result.has_value() || !result.error().message().empty();
     const bool allowed = rules_.always_same ? same : !result.has_value() || same || !must_be_same;
     if (allowed && named && largest <= kMostBytesAtOnce && time <= kMostTime) return;
-    INFO(path_ << ", " << what << ": " << (result.has_value() ? "another result" : result.error().message()) << ", " << largest
-               << " bytes at once");
+    INFO(path_ << ", " << what << ": " << (result.has_value() ? "another result" : result.error().message())
+               << ", " << largest << " bytes at once");
     CHECK(allowed);
     CHECK(named);
     CHECK(largest <= kMostBytesAtOnce);
@@ -67,9 +67,11 @@ class Sweep {
     const elms::Result<std::string> again = use_();
     REQUIRE_OK(again);
     CHECK(*again == expected_);  // the damage was what mattered
-    std::printf("SHOWN: %s of %s (%zu bytes): %zu cases, %zu refused, %zu with the same result, %zu with another; at most %zu KiB at once\n",
-                kind, fs::path(path_).filename().c_str(), size(), n_cases_, n_refused_, n_same_, n_cases_ - n_refused_ - n_same_,
-                largest_ / 1024);
+    std::printf(
+        "SHOWN: %s of %s (%zu bytes): %zu cases, %zu refused, %zu with the same result, %zu with another; at "
+        "most %zu KiB at once\n",
+        kind, fs::path(path_).filename().c_str(), size(), n_cases_, n_refused_, n_same_,
+        n_cases_ - n_refused_ - n_same_, largest_ / 1024);
   }
 
   bool is_inert(std::size_t at) const {
@@ -105,7 +107,8 @@ void sweep_flips(const std::string& path, const ByteRanges& bytes, const Use& us
     for (std::size_t at = first; at < last; ++at) {
       for (const std::uint8_t bits : {std::uint8_t{0xff}, std::uint8_t{0x01}, std::uint8_t{0x80}}) {
         sweep.flip(at, bits);
-        sweep.run(sweep.is_inert(at), "byte " + std::to_string(at) + " with bits " + std::to_string(bits) + " flipped");
+        sweep.run(sweep.is_inert(at),
+                  "byte " + std::to_string(at) + " with bits " + std::to_string(bits) + " flipped");
       }
       sweep.flip(at, 0);
     }

@@ -1,4 +1,5 @@
-// Every way to cut a file short, and flips of its bytes: what is made of it is an error, or what the whole file gives.
+// Every way to cut a file short, and flips of its bytes: what is made of it is an error, or what the whole
+// file gives.
 #pragma once
 
 #include <cstddef>
@@ -27,12 +28,14 @@ struct SweepRules {
   ByteRanges inert{};
 };
 
-/// Uses the file at `path` cut to every size below its own (or one in `step`), then restores it. A case fails where `use` succeeds with
-/// another result than with the whole file.
+/// Uses the file at `path` cut to every size below its own (or one in `step`), then restores it. A case fails
+/// where `use` succeeds with another result than with the whole file.
 void sweep_truncations(const std::string& path, const Use& use, const SweepRules& rules = {});
 
-/// Uses it with each of these bytes changed in each of three ways (all bits, the lowest, the highest), one at a time. Other
-/// numbers may be a model too, so results may differ; none may crash, hang, or take memory that a small file cannot need.
-void sweep_flips(const std::string& path, const ByteRanges& bytes, const Use& use, const SweepRules& rules = {});
+/// Uses it with each of these bytes changed in each of three ways (all bits, the lowest, the highest), one at
+/// a time. Other numbers may be a model too, so results may differ; none may crash, hang, or take memory that
+/// a small file cannot need.
+void sweep_flips(const std::string& path, const ByteRanges& bytes, const Use& use,
+                 const SweepRules& rules = {});
 
 }  // namespace elms_test

@@ -1,5 +1,5 @@
-// All that a host does with the device library, in phases that a tracer can tell apart: each begins with access() to a
-// path that names it. silence MODEL REFINER; check.sh says what is allowed in which phase.
+// All that a host does with the device library, in phases that a tracer can tell apart: each begins with
+// access() to a path that names it. silence MODEL REFINER; check.sh says what is allowed in which phase.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,7 +15,9 @@ namespace {
 std::array<const char*, 64> g_asked{};  ///< names, which are literals of whoever asks
 std::size_t g_n_asked = 0;
 
-void phase(const char* name) { (void)::access((std::string("/phase/") + name).c_str(), F_OK); }
+void phase(const char* name) {
+  (void)::access((std::string("/phase/") + name).c_str(), F_OK);
+}
 
 elms::Status answer(const std::shared_ptr<const elms::ElasticModel>& model) {
   ELMS_ASSIGN_OR_RETURN(const auto tokenizer, model->tokenizer());
@@ -24,16 +26,19 @@ elms::Status answer(const std::shared_ptr<const elms::ElasticModel>& model) {
     session.set_width(width);
     elms::GenerateOptions options;
     options.max_tokens = 8;
-    ELMS_ASSIGN_OR_RETURN(const auto result, elms::generate(session, *tokenizer, tokenizer->encode("Once upon a time"), options));
+    ELMS_ASSIGN_OR_RETURN(const auto result, elms::generate(session, *tokenizer,
+                                                            tokenizer->encode("Once upon a time"), options));
     (void)result;
     session.reset();
   }
   return {};
 }
 
-elms::Status refine(const std::string& path, const elms::Tokenizer& target, const std::shared_ptr<elms::ThreadPool>& pool) {
+elms::Status refine(const std::string& path, const elms::Tokenizer& target,
+                    const std::shared_ptr<elms::ThreadPool>& pool) {
   ELMS_ASSIGN_OR_RETURN(const auto refiner, elms::PromptRefiner::open(path, {.pool = pool}));
-  const elms::Segment prompt[] = {elms::Segment::compress("There was a little house in the wood, and nobody lived in it.")};
+  const elms::Segment prompt[] = {
+      elms::Segment::compress("There was a little house in the wood, and nobody lived in it.")};
   ELMS_ASSIGN_OR_RETURN(const auto refined, refiner->refine(prompt, target, elms::RefineBudget::keep(0.5)));
   (void)refined;
   return {};
@@ -50,7 +55,8 @@ elms::Status run(const std::string& model_path, const std::string& refiner_path)
   ELMS_RETURN_IF_ERROR(refine(refiner_path, *tokenizer, pool));
 
   phase("errors");
-  if (elms::ElasticModel::open(refiner_path, options).has_value() || elms::ElasticModel::open("/absent.gguf", options).has_value()) {
+  if (elms::ElasticModel::open(refiner_path, options).has_value() ||
+      elms::ElasticModel::open("/absent.gguf", options).has_value()) {
     return elms::Status(elms::StatusCode::kInvalidArgument, "opened what is no model");
   }
 
@@ -75,7 +81,9 @@ extern "C" char* getenv(const char* name) noexcept {
   }
   return nullptr;
 }
-extern "C" char* secure_getenv(const char* name) noexcept { return getenv(name); }
+extern "C" char* secure_getenv(const char* name) noexcept {
+  return getenv(name);
+}
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
@@ -88,7 +96,8 @@ int main(int argc, char** argv) {
   }
   for (std::size_t i = 0; i < g_n_asked; ++i) {
     const auto same = [&](const char* other) { return std::strcmp(other, g_asked[i]) == 0; };
-    if (std::none_of(g_asked.begin(), g_asked.begin() + static_cast<std::ptrdiff_t>(i), same)) std::printf("environment %s\n", g_asked[i]);
+    if (std::none_of(g_asked.begin(), g_asked.begin() + static_cast<std::ptrdiff_t>(i), same))
+      std::printf("environment %s\n", g_asked[i]);
   }
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

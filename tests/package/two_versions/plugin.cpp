@@ -1,8 +1,8 @@
 // Answers by the C++ API and by the C API of the elms that it was built with.
 #include <elms/elms.h>
-#include <elms/elms.hpp>
 
 #include <cstring>
+#include <elms/elms.hpp>
 
 namespace {
 
@@ -18,7 +18,8 @@ std::string by_cpp(const char* path) {
   if (!tokenizer.has_value() || !session.has_value()) return {};
   elms::GenerateOptions generate;
   generate.max_tokens = 12;
-  const auto answer = elms::generate(*session, **tokenizer, (*tokenizer)->encode("Once upon a time"), generate);
+  const auto answer =
+      elms::generate(*session, **tokenizer, (*tokenizer)->encode("Once upon a time"), generate);
   return answer.has_value() ? answer->text : std::string();
 }
 
@@ -32,7 +33,8 @@ std::string by_c(const char* path) {
   elms_error error;
   const char prompt[] = "Once upon a time";
   std::string text;
-  if (elms_model_open(path, nullptr, &model, &error) == ELMS_OK && elms_session_create(model, nullptr, &session, &error) == ELMS_OK &&
+  if (elms_model_open(path, nullptr, &model, &error) == ELMS_OK &&
+      elms_session_create(model, nullptr, &session, &error) == ELMS_OK &&
       elms_generate(session, prompt, std::strlen(prompt), &options, &answer, &error) == ELMS_OK) {
     text = elms_answer_text(answer);
   }
@@ -44,8 +46,12 @@ std::string by_c(const char* path) {
 
 }  // namespace
 
-extern "C" const char* plugin_version() { return elms_version(); }
-extern "C" std::size_t plugin_model_bytes() { return sizeof(elms::ElasticModel); }
+extern "C" const char* plugin_version() {
+  return elms_version();
+}
+extern "C" std::size_t plugin_model_bytes() {
+  return sizeof(elms::ElasticModel);
+}
 extern "C" const char* plugin_answer(const char* path, int in_c) {
   static thread_local std::string text;
   text = in_c != 0 ? by_c(path) : by_cpp(path);

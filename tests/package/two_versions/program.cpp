@@ -1,4 +1,5 @@
-// Loads two hosts with different versions of elms inside, and lets them answer in turns: program PLUGIN PLUGIN MODEL
+// Loads two hosts with different versions of elms inside, and lets them answer in turns: program PLUGIN
+// PLUGIN MODEL
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -39,8 +40,8 @@ int main(int argc, char** argv) {
   const Plugin plugins[] = {load(argv[1]), load(argv[2])};
   if (plugins[0].answer == nullptr || plugins[1].answer == nullptr) return 1;
   const std::string versions[] = {plugins[0].version(), plugins[1].version()};
-  std::printf("versions %s and %s in one process, models of %zu and %zu bytes\n", versions[0].c_str(), versions[1].c_str(),
-              plugins[0].model_bytes(), plugins[1].model_bytes());
+  std::printf("versions %s and %s in one process, models of %zu and %zu bytes\n", versions[0].c_str(),
+              versions[1].c_str(), plugins[0].model_bytes(), plugins[1].model_bytes());
   if (versions[0] == versions[1] || plugins[0].model_bytes() == plugins[1].model_bytes()) return 1;
   std::string first;
   for (int i = 0; i < 8; ++i) {
@@ -51,7 +52,7 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  std::printf("SHOWN: versions %s and %s of elms in one process, in C++ and in C: 8 answers, all '%s'\n", versions[0].c_str(), versions[1].c_str(),
-              first.c_str());
+  std::printf("SHOWN: versions %s and %s of elms in one process, in C++ and in C: 8 answers, all '%s'\n",
+              versions[0].c_str(), versions[1].c_str(), first.c_str());
   return 0;
 }
