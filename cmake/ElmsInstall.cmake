@@ -47,12 +47,16 @@ cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY "${CMAKE_INSTALL_PR
 configure_file("${CMAKE_CURRENT_LIST_DIR}/elms.pc.in" elms.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/elms.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
-# `cpack -G DEB` in the build directory.
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/elms" RENAME copyright)
+
+# `cpack -G DEB` in the build directory: one package with the library, its headers and the tool.
 set(CPACK_PACKAGE_CONTACT "elms developers <elms@localhost>")
 set(CPACK_PACKAGE_VENDOR "elms")
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libpthreadpool-dev, libcpuinfo-dev, libutf8proc-dev, libxnnpack-dev")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_STRIP_FILES ON)
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_GENERATOR DEB)
 include(CPack)

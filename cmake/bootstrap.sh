@@ -7,8 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Tools, as command:package. A command that is there is used, wherever it came from.
 build_tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)
 test_tools=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
-            x86_64-w64-mingw32-g++:g++-mingw-w64-x86-64-posix clang++:clang
-            libclang-rt-dev)
+            x86_64-w64-mingw32-g++:g++-mingw-w64-x86-64-posix clang++:clang libclang-rt-dev
+            strace:strace dpkg-shlibdeps:dpkg-dev)
 libraries=(libeigen3-dev nlohmann-json3-dev libcli11-dev catch2 libxnnpack-dev libpthreadpool-dev libcpuinfo-dev
            libutf8proc-dev libsentencepiece-dev)
 

@@ -14,7 +14,7 @@ summaries=() # one line a stage, printed at the end
 # of them what computes with those kernels; once also what is the same on every ARM CPU. Emulated float code is a hundred
 # times slower, so random models and whole runs of the command line tool (offline, cli, parity) are left to this machine.
 arm_rooms='allocation|core|kernels|model|model_threads|sampling'
-arm_tiers=("cortex-a72:neon:$arm_rooms" "cortex-a76:dotprod:$arm_rooms" "max:i8mm:$arm_rooms|io|text")
+arm_tiers=("cortex-a72:neon:$arm_rooms" "cortex-a76:dotprod:$arm_rooms" "max:i8mm:$arm_rooms|io|text|package")
 
 seconds() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
@@ -74,6 +74,7 @@ run_ctest() {
   { read -r n_passed n_failed n_skipped && reasons=$(cat); } < <(summarize "$junit")
   ((passed += n_passed, failed += n_failed, skipped += n_skipped, 1))
   [[ -z $reasons ]] || sed 's/^/skipped: /' <<<"$reasons"
+  sed -n 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&apos;/'"'"'/g; s/&amp;/\&/g; s/.*SHOWN: /shown: /p' "$junit"
   [[ $status -eq 0 && $n_failed -eq 0 ]]
 }
 
