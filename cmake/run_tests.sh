@@ -13,8 +13,8 @@ summaries=() # one line a stage, printed at the end
 # The CPUs that qemu plays, each with the kernels that are the best for it, and the rooms that are tested there: on all
 # of them what computes with those kernels; once also what is the same on every ARM CPU. Emulated float code is a hundred
 # times slower, so random models and whole runs of the command line tool (offline, cli, parity) are left to this machine.
-arm_rooms='allocation|core|kernels|model|model_threads|sampling'
-arm_tiers=("cortex-a72:neon:$arm_rooms" "cortex-a76:dotprod:$arm_rooms" "max:i8mm:$arm_rooms|io|text|package")
+arm_rooms='core|kernels|model|model_threads|sampling'
+arm_tiers=("cortex-a72:neon:$arm_rooms" "cortex-a76:dotprod:$arm_rooms" "max:i8mm:$arm_rooms|allocation|io|text|package")
 
 seconds() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
@@ -99,9 +99,9 @@ test_asan() {
 
 # Each fuzzer counts as a test. The working corpora of long runs are left as they are.
 test_fuzz() {
-  local work=$root/build/fuzz/stage name names=() status=0 n_passed
-  build fuzz elms_fuzzers || return 1
-  for name in "$root"/build/fuzz/tests/fuzz/fuzz_*; do
+  local work=$root/build/asan/fuzz_stage name names=() status=0 n_passed
+  build asan elms_fuzzers || return 1
+  for name in "$root"/build/asan/tests/fuzz/fuzz_*; do
     names+=("${name##*/fuzz_}")
   done
   rm -rf "$work"

@@ -18,7 +18,6 @@ namespace {
 
 using detail::JsonObject;
 using detail::malformed;
-using nlohmann::ordered_json;
 
 constexpr std::int32_t kProfileVersion = 2;
 constexpr std::uint64_t kMaxProfileBytes = 1 << 20;
@@ -116,19 +115,39 @@ Result<PhaseProfile> parse_phase(const JsonObject& object, Phase phase) {
   return profile;
 }
 
-// JSON is made member by member of objects that are objects from the start: nlohmann::json loses memory, or breaks, where
-// an initializer list or a null that becomes an object gets none.
-ordered_json phase_json(const PhaseProfile& profile, Phase phase) {
-  ordered_json law = ordered_json::object();
+/// Text of a JSON object, member by member: a container of nlohmann::json takes memory to be given back, and ends the
+/// process where there is none.
+class ObjectText {
+ public:
+  /// A value that is no container.
+  void add(std::string_view name, const nlohmann::json& value) { add_text(name, text_of(value)); }
+  void add_all(std::string_view name, std::span<const double> values) {
+    std::string list = "[";
+    for (const double value : values) list += detail::concat(list.size() > 1 ? ", " : "", text_of(value));
+    add_text(name, list + "]");
+  }
+  void add_text(std::string_view name, std::string_view json) {
+    text_ += detail::concat(text_.empty() ? "{\n" : ",\n", text_of(name), ": ", json);
+  }
+  [[nodiscard]] std::string finish() const { return text_ + "\n}"; }
+
+ private:
+  static std::string text_of(const nlohmann::json& value) {
+    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  std::string text_;
+};
+
+std::string phase_json(const PhaseProfile& profile, Phase phase) {
+  ObjectText law, json;
   const auto names = term_names(phase);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    law[names[i]] = i < profile.coefficients.size() ? profile.coefficients[i] : 0.0;
+    law.add(names[i], i < profile.coefficients.size() ? profile.coefficients[i] : 0.0);
   }
-  ordered_json json = ordered_json::object();
-  json["ms_per"] = std::move(law);
-  json["noise"] = profile.noise;
-  json["misfit"] = profile.misfit;
-  return json;
+  json.add_text("ms_per", law.finish());
+  json.add_all("noise", profile.noise);
+  json.add("misfit", profile.misfit);
+  return json.finish();
 }
 
 Result<DeviceProfile> parse_profile(std::string_view json, const std::string& name) {
@@ -188,25 +207,23 @@ Result<DeviceProfile> DeviceProfile::parse(std::string_view json, const std::str
 }
 
 std::string DeviceProfile::to_json() const {
-  ordered_json key_json = ordered_json::object();
-  key_json["cpu"] = key.cpu;
-  key_json["build"] = key.build;
-  key_json["model_bytes"] = hexadecimal(key.model_bytes);
-  key_json["model_hash"] = hexadecimal(key.model_hash);
-  key_json["threads"] = key.threads;
-  key_json["kv"] = key.kv_type == KvType::kF16 ? "f16" : "q8";
-  ordered_json json = ordered_json::object();
-  json["elms_profile"] = kProfileVersion;
-  json["key"] = std::move(key_json);
-  json["batch_tokens"] = batch_tokens;
-  json["seconds"] = seconds;
-  json["coarse"] = coarse;
-  ordered_json phases_json = ordered_json::object();
+  ObjectText key_json, phases_json, json;
+  key_json.add("cpu", key.cpu);
+  key_json.add("build", key.build);
+  key_json.add("model_bytes", hexadecimal(key.model_bytes));
+  key_json.add("model_hash", hexadecimal(key.model_hash));
+  key_json.add("threads", key.threads);
+  key_json.add("kv", key.kv_type == KvType::kF16 ? "f16" : "q8");
   for (std::size_t i = 0; i < kPhaseCount; ++i) {
-    phases_json[phase_name(static_cast<Phase>(i))] = phase_json(phases[i], static_cast<Phase>(i));
+    phases_json.add_text(phase_name(static_cast<Phase>(i)), phase_json(phases[i], static_cast<Phase>(i)));
   }
-  json["phases"] = std::move(phases_json);
-  return json.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  json.add("elms_profile", kProfileVersion);
+  json.add_text("key", key_json.finish());
+  json.add("batch_tokens", batch_tokens);
+  json.add("seconds", seconds);
+  json.add("coarse", coarse);
+  json.add_text("phases", phases_json.finish());
+  return json.finish() + "\n";
 }
 
 Status DeviceProfile::save(const std::string& path) const {

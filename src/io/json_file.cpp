@@ -116,27 +116,27 @@ Result<JsonFile> JsonFile::open(const std::string& path, std::uint64_t max_bytes
   return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 
-Result<json> parse_json(std::string_view text, const std::string& name) {
+Result<JsonDocument> parse_json(std::string_view text, const std::string& name) {
   if (const int depth = nesting(text); depth > kMaxDepth) {
     return malformed(name, ": expected JSON nested at most ", kMaxDepth, " levels deep, found ", depth);
   }
-  json document = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return malformed(name, ": the file is not valid JSON");
+  JsonDocument document;
+  if (!document.parse(text)) return malformed(name, ": the file is not valid JSON");
   return document;
 }
 
 Result<JsonFile> JsonFile::parse(std::string_view text, std::string name) {
   JsonFile file;
   ELMS_ASSIGN_OR_RETURN(file.document_, parse_json(text, name));
-  if (!file.document_.is_object()) {
-    return malformed(name, ": expected a JSON object, found ", file.document_.type_name());
+  if (!file.document_.root().is_object()) {
+    return malformed(name, ": expected a JSON object, found ", file.document_.root().type_name());
   }
   file.name_ = std::move(name);
   return file;
 }
 
 JsonObject JsonFile::top() const {
-  return {document_, concat(name_, ": key ")};
+  return {document_.root(), concat(name_, ": key ")};
 }
 
 }  // namespace elms::inline v0::detail

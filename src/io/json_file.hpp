@@ -9,11 +9,12 @@
 
 #include "elms/detail/file_mapping.hpp"
 #include "elms/status.hpp"
+#include "io/json_document.hpp"
 
 namespace elms::inline v0::detail {
 
 /// A value of any shape; kMalformedFile for what is no JSON or nests too deeply. `name` stands for the file in messages.
-[[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, const std::string& name);
+[[nodiscard]] Result<JsonDocument> parse_json(std::string_view text, const std::string& name);
 
 /// An object inside a parsed document, which must outlive it. Getters: a missing key (or null) is kNotFound,
 /// a value of another type or out of range kMalformedFile.
@@ -60,7 +61,7 @@ class JsonFile {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
-  nlohmann::json document_;
+  JsonDocument document_;
   std::string name_;
 };
 

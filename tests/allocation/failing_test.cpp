@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "../io/tiny_checkpoint.hpp"
 #include "../refine/refiner_file.hpp"
 #include "allocations.hpp"
 #include "elms/elms.h"
@@ -182,10 +183,30 @@ TEST_CASE("failing allocations: chat templates and profiles", "[allocation]") {
     });
   });
   elms::DeviceProfile profile;
+  profile.key.threads = 1;
   const std::string path = scratch_path("failing_profile.json");
   REQUIRE_OK(profile.save(path));
   fail_each_allocation("save a profile", [&] { return profile.save(path); });
   fail_each_allocation("load a profile", [&] { return elms::DeviceProfile::load(path).error(); });
+}
+
+TEST_CASE("failing allocations: a Hugging Face directory", "[allocation]") {
+  auto rng = make_rng(11);
+  TinyShape shape;
+  shape.d = 32;
+  shape.ff = 32;
+  shape.heads = 2;
+  shape.kv_heads = 1;
+  shape.head_dim = 16;
+  shape.vocab = 8;
+  const std::string path = write_hf("failing_hf", shape, tiny_tensors(shape, rng));
+  write_text(path + "/tokenizer.json", R"({"version":"1.0","added_tokens":[{"id":0,"content":"<s>","special":true}],)"
+             R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},)"
+             R"("model":{"type":"BPE","vocab":{"<s>":0,"a":1,"b":2,"c":3,"ab":4,"d":5,"e":6,"f":7},"merges":["a b"]}})");
+  fail_each_allocation("open a Hugging Face directory and its tokenizer", [&]() -> Status {
+    ELMS_ASSIGN_OR_RETURN(const auto model, elms::ElasticModel::open(path));
+    return elms::detail::to_status(model->tokenizer());
+  });
 }
 
 TEST_CASE("failing allocations: a service with a refiner", "[allocation]") {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../io/allocation_counter.hpp"
+#include "allocations.hpp"
 #include "support.hpp"
 
 namespace elms_test {

@@ -119,7 +119,8 @@ Result<std::string> read_utf8(const std::string& path) {
 
 Result<nlohmann::json> read_json(const std::string& path) {
   ELMS_ASSIGN_OR_RETURN(const std::string text, read_utf8(path));
-  return detail::parse_json(text, path);
+  ELMS_ASSIGN_OR_RETURN(detail::JsonDocument document, detail::parse_json(text, path));
+  return std::move(document).take();
 }
 
 std::string text_at(const nlohmann::json& object, const char* key) {

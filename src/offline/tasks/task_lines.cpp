@@ -55,7 +55,8 @@ Status read_answer(const json& line, const std::string& where, TaskItem& item) {
 }
 
 Result<TaskItem> read_item(std::string_view text, const std::string& where) {
-  ELMS_ASSIGN_OR_RETURN(const json line, detail::parse_json(text, where));
+  ELMS_ASSIGN_OR_RETURN(const detail::JsonDocument document, detail::parse_json(text, where));
+  const json& line = document.root();
   const auto* prompt = tasks::value_at(line, "prompt").get_ptr<const json::string_t*>();
   if (prompt == nullptr || prompt->empty())
     return malformed(where, ": \"prompt\" is missing, empty or no text");
