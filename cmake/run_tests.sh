@@ -97,7 +97,7 @@ test_asan() {
   build asan elms_room_tests && run_ctest asan
 }
 
-# Each fuzzer counts as a test. The working corpora of long runs are left as they are.
+# Each fuzzer counts as a test; half of them share the CPUs at a time. The working corpora of long runs are left as they are.
 test_fuzz() {
   local work=$root/build/asan/fuzz_stage name names=() status=0 n_passed
   build asan elms_fuzzers || return 1
@@ -106,7 +106,7 @@ test_fuzz() {
   done
   rm -rf "$work"
   mkdir -p "$work"
-  printf '%s\n' "${names[@]}" | ELMS_FUZZ_WORK=$work xargs -P "$jobs" -I {} sh -c \
+  printf '%s\n' "${names[@]}" | ELMS_FUZZ_WORK=$work xargs -P $(((${#names[@]} + 1) / 2)) -I {} sh -c \
     '"$0"/tests/fuzz/run.sh "$1" "$2" && touch "$ELMS_FUZZ_WORK/$1.passed"' "$root" {} "$fuzz_seconds" || status=$?
   n_passed=$(find "$work" -name '*.passed' | wc -l)
   ((passed += n_passed, failed += ${#names[@]} - n_passed, 1))

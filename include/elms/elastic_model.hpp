@@ -149,7 +149,7 @@ inline Result<std::shared_ptr<const Tokenizer>> ElasticModel::open_tokenizer_onc
 
 inline Result<std::shared_ptr<const ElasticModel>> ElasticModel::open_now(const std::string& path,
                                                                           const OpenOptions& options) {
-  std::shared_ptr<ElasticModel> model(new (std::nothrow) ElasticModel);
+  std::unique_ptr<ElasticModel> model(new (std::nothrow) ElasticModel);
   if (model == nullptr) return Status(StatusCode::kOutOfMemory, "elastic model");
   ELMS_ASSIGN_OR_RETURN(model->kernels_, detail::select_kernels());
   ELMS_ASSIGN_OR_RETURN(model->source_, detail::ModelSource::open(path));

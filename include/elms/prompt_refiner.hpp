@@ -116,7 +116,7 @@ inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open(const st
 
 inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open_now(
     const std::string& path, const PromptRefinerOptions& options) {
-  std::shared_ptr<PromptRefiner> refiner(new PromptRefiner());
+  std::unique_ptr<PromptRefiner> refiner(new PromptRefiner());
   ELMS_ASSIGN_OR_RETURN(refiner->model_,
                         detail::EncoderModel::open(path, {.pool = options.pool, .precision = {}}));
   if (!refiner->can_refine() && !refiner->can_decide()) {

@@ -91,10 +91,10 @@ inline Result<std::shared_ptr<ElasticService>> ElasticService::create(ServiceOpt
 
 inline Result<std::shared_ptr<ElasticService>> ElasticService::create_now(ServiceOptions options) {
   ELMS_RETURN_IF_ERROR(check(options));
-  std::shared_ptr<ElasticService> service(new (std::nothrow) ElasticService(std::move(options)));
+  std::unique_ptr<ElasticService> service(new (std::nothrow) ElasticService(std::move(options)));
   if (service == nullptr) return Status(StatusCode::kOutOfMemory, "service");
   ELMS_RETURN_IF_ERROR(service->open_parts());
-  return service;
+  return std::shared_ptr<ElasticService>(std::move(service));
 }
 
 inline Status ElasticService::open_parts() {

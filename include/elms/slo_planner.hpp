@@ -136,14 +136,14 @@ inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create(std::shared_ptr<co
 inline Result<std::shared_ptr<SLOPlanner>> SLOPlanner::create_now(std::shared_ptr<const ElasticModel> model,
                                                                   PlannerOptions options) {
   if (model == nullptr) return detail::invalid_argument("planner: the model is null");
-  std::shared_ptr<SLOPlanner> planner(new (std::nothrow) SLOPlanner(std::move(model), std::move(options)));
+  std::unique_ptr<SLOPlanner> planner(new (std::nothrow) SLOPlanner(std::move(model), std::move(options)));
   if (planner == nullptr) return Status(StatusCode::kOutOfMemory, "planner");
   ELMS_RETURN_IF_ERROR(planner->init_keep_ratios());
   ELMS_RETURN_IF_ERROR(planner->init_levels());
   const auto& elastic = planner->model_->elastic_metadata();
   if (elastic.has_value() && elastic->qualities.has_value()) planner->table_ = elastic->qualities;
   planner->init_profile();
-  return planner;
+  return std::shared_ptr<SLOPlanner>(std::move(planner));
 }
 
 inline Status SLOPlanner::init_keep_ratios() {

@@ -71,9 +71,9 @@ ThreadPool::~ThreadPool() {
 
 Result<std::shared_ptr<ThreadPool>> ThreadPool::make(std::size_t n_threads) {
   return detail::or_out_of_memory([&]() -> Result<std::shared_ptr<ThreadPool>> {
-    std::shared_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(n_threads));
+    std::unique_ptr<ThreadPool> pool(new (std::nothrow) ThreadPool(n_threads));
     if (pool == nullptr || pool->impl_ == nullptr) return Status(StatusCode::kOutOfMemory, "thread pool");
-    return pool;
+    return std::shared_ptr<ThreadPool>(std::move(pool));
   });
 }
 

@@ -189,7 +189,8 @@ ProfileKey profile_key(const ElasticModel& model, std::size_t threads, KvType kv
 }
 
 Result<DeviceProfile> DeviceProfile::load(const std::string& path) {
-  ELMS_ASSIGN_OR_RETURN(const detail::FileMapping file, detail::FileMapping::open(path));
+  ELMS_ASSIGN_OR_RETURN(const detail::FileMapping file,
+                        detail::or_out_of_memory([&] { return detail::FileMapping::open(path); }));
   const std::span<const std::uint8_t> bytes = file.bytes();
   if (bytes.size() > kMaxProfileBytes) {
     return malformed(path, ": expected a profile of at most ", kMaxProfileBytes, " bytes, found ",

@@ -88,9 +88,9 @@ Result<std::shared_ptr<const EncoderModel>> EncoderModel::open(const std::string
   ELMS_ASSIGN_OR_RETURN(parts->settings.kernels, select_kernels());
   parts->settings.pool = parts->pool.get();
   ELMS_RETURN_IF_ERROR(load_parts(*parts));
-  std::shared_ptr<const EncoderModel> model(new (std::nothrow) EncoderModel(std::move(parts)));
+  std::unique_ptr<const EncoderModel> model(new (std::nothrow) EncoderModel(std::move(parts)));
   if (model == nullptr) return error(StatusCode::kOutOfMemory, path, ": out of memory");
-  return model;
+  return std::shared_ptr<const EncoderModel>(std::move(model));
 }
 
 EncoderModel::EncoderModel(std::unique_ptr<const EncoderParts> parts) noexcept : parts_(std::move(parts)) {}

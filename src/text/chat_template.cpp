@@ -124,7 +124,8 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string_vie
     ELMS_ASSIGN_OR_RETURN(detail::jinja::Program program, detail::jinja::parse(source));
     auto impl =
         std::make_unique<Impl>(Impl{std::move(program), std::move(bos_token), std::move(eos_token)});
-    return std::shared_ptr<const ChatTemplate>(new ChatTemplate(*family, std::move(impl)));
+    std::unique_ptr<const ChatTemplate> chat(new ChatTemplate(*family, std::move(impl)));
+    return std::shared_ptr<const ChatTemplate>(std::move(chat));
   });
 }
 
