@@ -91,13 +91,13 @@ test_qemu() {
   done
 }
 
-# The libraries, whose tests have all their code; the tool costs as much to build again as both of them.
+# What reads files and prompts, and what an app runs.
 test_asan() {
-  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline.*|tasks|train|fuzz'
-  build asan elms_room_tests && run_ctest asan
+  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline_eval|tasks|fuzz'
+  build asan elms_sanitizer_tests && run_ctest asan
 }
 
-# Each fuzzer counts as a test; half of them share the CPUs at a time. The working corpora of long runs are left as they are.
+# Each fuzzer counts as a test; they share the CPUs. The working corpora of long runs are left as they are.
 test_fuzz() {
   local work=$root/build/asan/fuzz_stage name names=() status=0 n_passed
   build asan elms_fuzzers || return 1
@@ -106,7 +106,7 @@ test_fuzz() {
   done
   rm -rf "$work"
   mkdir -p "$work"
-  printf '%s\n' "${names[@]}" | ELMS_FUZZ_WORK=$work xargs -P $(((${#names[@]} + 1) / 2)) -I {} sh -c \
+  printf '%s\n' "${names[@]}" | ELMS_FUZZ_WORK=$work xargs -P ${#names[@]} -I {} sh -c \
     '"$0"/tests/fuzz/run.sh "$1" "$2" && touch "$ELMS_FUZZ_WORK/$1.passed"' "$root" {} "$fuzz_seconds" || status=$?
   n_passed=$(find "$work" -name '*.passed' | wc -l)
   ((passed += n_passed, failed += ${#names[@]} - n_passed, 1))

@@ -93,6 +93,17 @@ endif()
 
 run(${CMAKE_COMMAND} -S "${CMAKE_CURRENT_LIST_DIR}/consumer" -B "${SCRATCH}/build" ${tools} ${quick}
     "-DCMAKE_CXX_FLAGS=${CXX_FLAGS}" ${options})
+if(WAY MATCHES "add_subdirectory|fetch_content")  # a host's build makes and installs nothing that it did not ask for
+  file(STRINGS "${SCRATCH}/build/CMakeCache.txt" switched_on REGEX "^ELMS_(BUILD_.*|INSTALL):BOOL=(ON|TRUE|1)$")
+  if(switched_on)
+    message(FATAL_ERROR "on where elms is a part of another project: ${switched_on}")
+  endif()
+  file(STRINGS "${SCRATCH}/build/CMakeCache.txt" options_seen REGEX "^ELMS_(BUILD_.*|INSTALL):BOOL=")
+  list(LENGTH options_seen n_options)
+  if(n_options LESS 5)
+    message(FATAL_ERROR "${n_options} options of elms in the cache, expected 5 at least")
+  endif()
+endif()
 run(${CMAKE_COMMAND} --build "${SCRATCH}/build")
 foreach(program consumer consumer_without_exceptions consumer_in_c)
   run("${SCRATCH}/build/${program}")
