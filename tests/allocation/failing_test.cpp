@@ -41,7 +41,7 @@ void fail_each_allocation(const std::string& name, const std::function<Status()>
     if (code != elms::StatusCode::kOk) REQUIRE(code == elms::StatusCode::kOutOfMemory);
     if (!happened) {
       REQUIRE(code == elms::StatusCode::kOk);
-      std::printf("%s: each of %ld allocations failed once, %ld were not needed\n", name.c_str(), n, n_unneeded);
+      std::printf("SHOWN: %s: each of %ld allocations failed once, %ld were not needed\n", name.c_str(), n, n_unneeded);
       REQUIRE(n_refused > 0);
       return;
     }
