@@ -93,15 +93,15 @@ test_qemu() {
 
 # What reads files and prompts, and what an app runs.
 test_asan() {
-  local rooms='allocation|core|io.*|text|kernels|model.*|sampling|refine|encoder|planner|service|c_api|offline_eval|tasks|fuzz'
+  local rooms='core|io.*|text|kernels|model|model_threads|sampling|refine|encoder|planner|service|c_api|offline_eval|tasks'
   build asan elms_sanitizer_tests && run_ctest asan
 }
 
 # Each fuzzer counts as a test; they share the CPUs. The working corpora of long runs are left as they are.
 test_fuzz() {
-  local work=$root/build/asan/fuzz_stage name names=() status=0 n_passed
-  build asan elms_fuzzers || return 1
-  for name in "$root"/build/asan/tests/fuzz/fuzz_*; do
+  local work=$root/build/fuzz/stage name names=() status=0 n_passed
+  build fuzz elms_fuzzers || return 1
+  for name in "$root"/build/fuzz/tests/fuzz/fuzz_*; do
     names+=("${name##*/fuzz_}")
   done
   rm -rf "$work"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: tests/fuzz/run.sh NAME SECONDS [RUNS]      (RUNS: executions at most; default: any number)
-# Runs a fuzzer of the preset asan on a working corpus, $ELMS_FUZZ_WORK/NAME (default: build/fuzzing/NAME), which takes in
+# Runs a fuzzer of the preset fuzz on a working corpus, $ELMS_FUZZ_WORK/NAME (default: build/fuzzing/NAME), which takes in
 # what is in tests/fuzz/corpus/NAME and keeps what it finds. Prints what was reached in one line. Where an input ends the
 # fuzzer, prints its log, keeps the input in build/crashes and fails.
 set -euo pipefail
@@ -8,7 +8,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [[ $# -ge 2 ]] || { sed -n 2p "${BASH_SOURCE[0]}" >&2; exit 2; }
 name=$1 seconds=$2 runs=${3:--1}
-fuzzer=$root/build/asan/tests/fuzz/fuzz_$name
+fuzzer=$root/build/fuzz/tests/fuzz/fuzz_$name
 work=${ELMS_FUZZ_WORK:-$root/build/fuzzing}
 corpus=$work/$name log=$work/$name.log crashes=$root/build/crashes
 
