@@ -2,6 +2,7 @@
 // it well.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -124,7 +125,6 @@ inline Result<std::shared_ptr<const PromptRefiner>> PromptRefiner::open_now(
                                ": an encoder without a score head and without a decision head is no refiner");
   }
   refiner->max_idle_ = options.max_idle_encoders;
-  refiner->idle_.reserve(refiner->max_idle_);  // an encoder goes back without taking memory
   return std::shared_ptr<const PromptRefiner>(std::move(refiner));
 }
 
@@ -136,6 +136,8 @@ inline Result<std::unique_ptr<detail::Encoder>> PromptRefiner::take_encoder() co
       idle_.pop_back();
       return encoder;
     }
+    // One more encoder may come back, which must not take memory.
+    idle_.reserve(std::min(max_idle_, idle_.capacity() + 1));
   }
   return detail::Encoder::create(model_);
 }
