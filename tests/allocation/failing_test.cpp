@@ -3,11 +3,10 @@
 #include <cstdio>
 #include <functional>
 
+#include "../c_api/c_api_fixture.hpp"
 #include "../io/tiny_checkpoint.hpp"
 #include "../refine/refiner_file.hpp"
 #include "allocations.hpp"
-#include "elms/elms.h"
-#include "elms/elms.hpp"
 #include "test_model.hpp"
 
 using namespace elms_test;
@@ -266,33 +265,21 @@ TEST_CASE("failing allocations: through the C API", "[allocation]") {
     elms_planner* planner = nullptr;
     elms_service* service = nullptr;
     elms_answer* served = nullptr;
-    elms_open_options open{};
-    open.struct_size = sizeof open;
+    auto open = sized<elms_open_options>();
     open.n_threads = 1;
-    elms_generate_options generate{};
-    generate.struct_size = sizeof generate;
+    auto generate = sized<elms_generate_options>();
     generate.max_tokens = 3;
-    elms_segment segments[1] = {};
-    segments[0].struct_size = sizeof segments[0];
-    segments[0].text = kText.data();
-    segments[0].text_bytes = kText.size();
-    segments[0].compressible = 1;
-    elms_refine_options refine{};
-    refine.struct_size = sizeof refine;
+    const elms_segment prompt = segment_in_c(kText, ELMS_ROLE_CONTEXT, true);
+    auto refine = sized<elms_refine_options>();
     refine.keep_ratio = 0.6;
-    elms_planner_options plan_options{};
-    plan_options.struct_size = sizeof plan_options;
+    auto plan_options = sized<elms_planner_options>();
     plan_options.without_probe = 1;
-    elms_plan_request asked{};
-    asked.struct_size = sizeof asked;
+    auto asked = sized<elms_plan_request>();
     asked.n_compressible_tokens = 40;
-    elms_plan plan{};
-    plan.struct_size = sizeof plan;
-    elms_service_options serve{};
-    serve.struct_size = sizeof serve;
-    elms_request request{};
-    request.struct_size = sizeof request;
-    request.prompt = segments;
+    auto plan = sized<elms_plan>();
+    auto serve = sized<elms_service_options>();
+    auto request = sized<elms_request>();
+    request.prompt = &prompt;
     request.n_prompt = 1;
     request.max_tokens = 3;
     std::int32_t tokens[8];
@@ -304,7 +291,7 @@ TEST_CASE("failing allocations: through the C API", "[allocation]") {
         fine(elms_session_create(model, nullptr, &session, &error)) &&
         fine(elms_generate(session, kText.data(), kText.size(), &generate, &answer, &error)) &&
         fine(elms_refiner_open(refiner_path.c_str(), nullptr, &refiner, &error)) &&
-        fine(elms_refiner_refine(refiner, model, segments, 1, &refine, nullptr, &refined, &error)) &&
+        fine(elms_refiner_refine(refiner, model, &prompt, 1, &refine, nullptr, &refined, &error)) &&
         fine(elms_planner_create(model, &plan_options, &planner, &error)) &&
         fine(elms_planner_plan(planner, &asked, &plan, &error)) &&
         (serve.planner = planner, fine(elms_service_create(model, &serve, &service, &error))) &&
