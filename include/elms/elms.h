@@ -238,8 +238,13 @@ typedef enum elms_guard {
   ELMS_GUARD_OFF = 4     /* its text is words like any other */
 } elms_guard;
 
-/* Whole parts that go by their mean score before words do. */
-typedef enum elms_filter { ELMS_FILTER_NONE = 0, ELMS_FILTER_SENTENCES = 1, ELMS_FILTER_SEGMENTS = 2 } elms_filter;
+/* Whole parts that go before words do; see elms::RefineFilter. */
+typedef enum elms_filter {
+  ELMS_FILTER_QUESTION = 0,  /* lines and sentences that have least in common with the question */
+  ELMS_FILTER_NONE = 1,      /* words only */
+  ELMS_FILTER_SENTENCES = 2, /* by the mean score of their words */
+  ELMS_FILTER_SEGMENTS = 3
+} elms_filter;
 
 typedef struct elms_refine_options {
   size_t struct_size;

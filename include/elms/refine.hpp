@@ -22,9 +22,10 @@ namespace elms::inline v0 {
 [[nodiscard]] std::vector<PromptWord> prompt_words(std::span<const Segment> prompt,
                                                    const RefineOptions& options = {});
 
-/// Keeps the words of the highest scores (of equal ones the earlier) such that the text that results is at
-/// most the budget in `target`'s tokens and one more word, the best that was dropped, would be over it. Less
-/// is kept only where Segment::keep_ratio says so; all is kept, byte for byte, where it fits.
+/// Keeps the words of the parts that RefineOptions::filter puts first and there of the highest scores (of
+/// equal ones the earlier) such that the text that results is at most the budget in `target`'s tokens and one
+/// more word, the best that was dropped, would be over it. Less is kept only where Segment::keep_ratio says
+/// so; all is kept, byte for byte, where it fits.
 ///
 /// `scores`: [number of prompt_words(prompt, options)], higher is more important; what is not a number counts
 /// as lowest. Whitespace: between two kept words that were neighbours it is as it was; where words between

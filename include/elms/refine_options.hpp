@@ -76,8 +76,18 @@ enum class Guard : std::uint8_t {
   kOff,     ///< not recognised: its text is words like any other
 };
 
-/// Whole parts that are dropped by their mean score before words are.
-enum class RefineFilter : std::uint8_t { kNone, kSentences, kSegments };
+/// Whole parts that are dropped before words are.
+enum class RefineFilter : std::uint8_t {
+  /// Lines and sentences, by what they have in common with the question, which is every segment of that role
+  /// and what
+  /// protect_last_line protects: BM25 over runs of 4 characters. All that fit stay whole, and of the first
+  /// that does not
+  /// the words with the highest scores. As kNone where there is no question, or nothing in common.
+  kQuestion,
+  kNone,       ///< words only
+  kSentences,  ///< lines and sentences, by their words' mean score
+  kSegments,   ///< likewise
+};
 
 struct RefineOptions {
   Guard markers = Guard::kKeep;
@@ -94,9 +104,10 @@ struct RefineOptions {
   bool strict_protection = false;  ///< what kPrefer, force_tokens and force_reserve_digit ask for and does
                                    ///< not fit is an error too
   bool protect_last_line = false;  ///< the last line that is not blank is the user's question: kProtected
-  RefineFilter filter = RefineFilter::kNone;
-  /// Share of the words' bytes whose sentences or segments survive the filter, best first, in (0, 1]; 0: the
-  /// square root of the share that the budget leaves. Where survivors do not fill the budget, others do.
+  RefineFilter filter = RefineFilter::kQuestion;
+  /// Share of the words' bytes whose sentences or segments survive the filter, best first, in (0, 1], of
+  /// which words are then dropped by score; 0: the square root of the share that the budget leaves, and with
+  /// kQuestion all that fits. Where survivors do not fill the budget, others do.
   double filter_keep_ratio = 0.0;
   /// Where a text that does not fit into the encoder at once may be cut: after words that are equal to one of
   /// these or marks of which one is one of these; "\n": at line ends. Empty: overlapping windows, merged

@@ -9,7 +9,9 @@ static_assert(static_cast<int>(SegmentRole::kTemplate) == ELMS_ROLE_TEMPLATE,
               "roles of elms.h are those of SegmentRole");
 static_assert(static_cast<int>(Guard::kOff) + 1 == ELMS_GUARD_OFF,
               "guards of elms.h are those of Guard, after the default");
-static_assert(static_cast<int>(RefineFilter::kSegments) == ELMS_FILTER_SEGMENTS,
+static_assert(static_cast<int>(RefineFilter::kQuestion) == ELMS_FILTER_QUESTION &&
+                  static_cast<int>(RefineFilter::kNone) == ELMS_FILTER_NONE &&
+                  static_cast<int>(RefineFilter::kSegments) == ELMS_FILTER_SEGMENTS,
               "filters of elms.h are those of RefineFilter");
 
 Status read_guard(std::int32_t given, std::string_view name, Guard& guard) {

@@ -39,6 +39,7 @@ void add_refine_options(CLI::App& command, elms::RefineOptions& options) {
                                                              {"whole", elms::Guard::kWhole},
                                                              {"off", elms::Guard::kOff}};
   static const std::map<std::string, elms::RefineFilter> kFilters = {
+      {"question", elms::RefineFilter::kQuestion},
       {"none", elms::RefineFilter::kNone},
       {"sentences", elms::RefineFilter::kSentences},
       {"segments", elms::RefineFilter::kSegments}};
@@ -59,10 +60,12 @@ void add_refine_options(CLI::App& command, elms::RefineOptions& options) {
       ->transform(unescaped())
       ->option_text("WORD ...");
   command
-      .add_option("--filter", options.filter,
-                  "Drop whole parts by their mean score first: none, sentences, segments")
+      .add_option(
+          "--filter", options.filter,
+          "Drop whole parts first: lines and sentences by what they have in common with the question, or "
+          "sentences or segments by their mean score, or none")
       ->transform(CLI::CheckedTransformer(kFilters))
-      ->option_text("PARTS [none]");
+      ->option_text("question|sentences|segments|none [question]");
   command.add_option("--filter-keep", options.filter_keep_ratio, "Share of the words that the filter leaves")
       ->check(width_validator())
       ->option_text("RATIO");

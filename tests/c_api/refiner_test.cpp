@@ -196,7 +196,7 @@ TEST_CASE("c_api says why a prompt cannot be refined", "[c_api][refine]") {
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::keep_ratio, 1.5), "1.5"));
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::keep_ratio, std::nan("")), "nan"));
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::max_tokens, std::int64_t{-1}), "-1"));
-  CHECK(refuses(prompt.in_c, with(&elms_refine_options::filter, 3), "filter"));
+  CHECK(refuses(prompt.in_c, with(&elms_refine_options::filter, 4), "filter"));
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::urls, -1), "urls"));
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::n_force_tokens, std::size_t{1}), "force_tokens"));
   CHECK(refuses(prompt.in_c, with(&elms_refine_options::struct_size, std::size_t{4}), "struct_size"));

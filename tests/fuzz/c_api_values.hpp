@@ -127,7 +127,7 @@ class CApiValues {
     options.strict_protection = flags & 64;
     options.protect_last_line = flags & 128;
     if (in_.flag()) {
-      options.filter = in_.byte() % 4;
+      options.filter = in_.byte() % 5;
       for (std::int32_t* guard :
            {&options.markers, &options.json, &options.code, &options.urls, &options.numbers})
         *guard = in_.byte() % 6;

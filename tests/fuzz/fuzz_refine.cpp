@@ -43,8 +43,8 @@ void read_options(FuzzReader& in, Case& out) {
   options.strict_protection = (flags & 16) != 0;
   options.protect_last_line = (flags & 32) != 0;
   options.encode.add_special = (flags & 64) != 0;
-  options.filter = static_cast<RefineFilter>(budget_kind % 3);
-  options.filter_keep_ratio = in.byte() / 255.0;
+  options.filter = static_cast<RefineFilter>(budget_kind % 4);
+  options.filter_keep_ratio = std::max(0.0, in.byte() / 255.0 - 0.25);
   const std::uint8_t amount = in.byte();
   out.budget = (budget_kind & 64) != 0 ? RefineBudget::tokens(amount) : RefineBudget::keep(amount / 255.0);
   if ((budget_kind & 128) != 0) out.budget = out.budget.or_protected();

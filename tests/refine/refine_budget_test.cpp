@@ -61,23 +61,36 @@ void check_words(const std::vector<Segment>& prompt, const RefinedPrompt& refine
   }
 }
 
+/// Words that may be dropped, first those to keep: numbers and URLs, then lines and sentences by the
+/// question, then scores.
+std::vector<std::size_t> order_of(const std::vector<Segment>& prompt,
+                                  const elms::detail::refine::Layout& layout, const RefinedPrompt& refined,
+                                  const RefineOptions& options) {
+  using namespace elms::detail::refine;  // NOLINT
+  std::vector<float> scores;
+  for (const elms::RefinedWord& word : refined.words) scores.push_back(word.score);
+  const std::vector<Tier> tiers = tiers_of(layout, options);
+  std::vector<std::size_t> places;
+  if (options.filter == elms::RefineFilter::kQuestion) {
+    std::vector<Part> parts = parts_of(layout, scores, false, tiers);
+    if (sort_parts(prompt, layout, true, parts)) places = part_places(parts, tiers.size());
+  }
+  return ranked_words(tiers, scores, places);
+}
+
 /// Scores that make one more word, the best that was dropped, be kept as well: its text must be over the
 /// budget.
-void check_tight(const std::vector<Segment>& prompt, const RefinedPrompt& refined) {
+void check_tight(const std::vector<Segment>& prompt, const RefinedPrompt& refined,
+                 const RefineOptions& options) {
   std::vector<std::uint8_t> kept;
-  std::size_t best = refined.words.size();
-  for (std::size_t i = 0; i < refined.words.size(); ++i) {
-    const elms::RefinedWord& word = refined.words[i];
-    kept.push_back(word.kept ? 1 : 0);
-    const auto rank = [&](const elms::RefinedWord& w) {  // numbers and URLs come before other words
-      return (w.kind == WordKind::kNumber || w.kind == WordKind::kUrl ? 10.0f : 0.0f) + w.score;
-    };
-    if (!word.kept && (best == refined.words.size() || rank(word) > rank(refined.words[best]))) best = i;
-  }
-  if (best == refined.words.size()) return;
-  kept[best] = 1;
+  for (const elms::RefinedWord& word : refined.words) kept.push_back(word.kept ? 1 : 0);
   const std::string source = whole_text(prompt);
   const elms::detail::refine::Layout layout(source, elms::prompt_words(prompt));
+  const std::vector<std::size_t> order = order_of(prompt, layout, refined, options);
+  const auto dropped = std::find_if(order.begin(), order.end(), [&](std::size_t i) { return kept[i] == 0; });
+  if (dropped == order.end()) return;
+  const std::size_t best = *dropped;
+  kept[best] = 1;
   elms::detail::refine::SpanText more;
   layout.render(kept, more);
   INFO("one more word: " << layout.text_of(best));
@@ -101,8 +114,10 @@ TEST_CASE(
     const std::size_t n_before = mini_tokenizer().encode(source).size();
     for (const double ratio : {0.9, 0.6, 0.35, 0.1}) {
       CAPTURE(ratio);
+      RefineOptions options;
+      if (round % 2 == 0) options.filter = elms::RefineFilter::kNone;
       const auto refined =
-          elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio));
+          elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
       if (!refined.has_value()) {
         REQUIRE(refined.error().code() == elms::StatusCode::kInvalidArgument);
         ++n_too_small;
@@ -117,7 +132,7 @@ TEST_CASE(
       REQUIRE(refined->tokens_after <= refined->budget_tokens);
       check_map(prompt, *refined);
       check_words(prompt, *refined);
-      check_tight(prompt, *refined);
+      check_tight(prompt, *refined, options);
     }
   }
   CHECK(n_refined > 2000);
@@ -196,7 +211,8 @@ TEST_CASE("refine_by_scores names what cannot be", "[refine]") {
       Contains("what is protected takes"));
 }
 
-TEST_CASE("refine_by_scores keeps what is protected where that was asked to go before the budget", "[refine]") {
+TEST_CASE("refine_by_scores keeps what is protected where that was asked to go before the budget",
+          "[refine]") {
   const std::vector<Segment> prompt = {Segment::protect("all of this stays here"),
                                        Segment::compress(" but not this, only `the_code()`")};
   const std::vector<float> scores(elms::prompt_words(prompt).size(), 0.5f);

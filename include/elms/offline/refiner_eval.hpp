@@ -89,7 +89,7 @@ struct RefinedTaskOptions {
   std::vector<ScoreMethod> methods;
   std::vector<double> keep_ratios;               ///< of the tokens of a prompt that may be dropped, in (0, 1]
   std::shared_ptr<const PromptRefiner> refiner;  ///< needed by kRefiner
-  RefineOptions refine;
+  RefineOptions refine;        ///< the other methods cut by words only, whatever `filter` says
   int level = 0;               ///< of the model
   std::int64_t max_items = 0;  ///< sampled evenly over the items; 0: all
   std::uint64_t seed = 1;

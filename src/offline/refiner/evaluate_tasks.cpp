@@ -100,8 +100,10 @@ Result<std::vector<RefinedTaskResult>> evaluate_refined_task(std::shared_ptr<con
       ELMS_ASSIGN_OR_RETURN(scores.emplace_back(),
                             scorer.score(method, task_segments(item.prompt), options.refine));
     }
+    RefineOptions refine = options.refine;
+    if (method != ScoreMethod::kRefiner) refine.filter = RefineFilter::kNone;
     for (const double ratio : options.keep_ratios) {
-      ELMS_ASSIGN_OR_RETURN(const CutItems cut, cut_items(chosen, *tokenizer, scores, ratio, options.refine));
+      ELMS_ASSIGN_OR_RETURN(const CutItems cut, cut_items(chosen, *tokenizer, scores, ratio, refine));
       ELMS_ASSIGN_OR_RETURN(const std::vector<TaskEvalResult> evaluated,
                             evaluate_task(model, cut.items, levels));
       const Score& score = evaluated.front().total;

@@ -1,4 +1,5 @@
-// In which order words are kept: what guards and forced words ask for comes first, then scores.
+// In which order words are kept: what guards and forced words ask for comes first, then whole parts, then
+// scores.
 #pragma once
 
 #include <algorithm>
@@ -8,11 +9,14 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "elms/detail/refine/layout.hpp"
+#include "elms/detail/refine/relevance.hpp"
 #include "elms/refine_options.hpp"
+#include "elms/segment.hpp"
 
 namespace elms::inline v0::detail::refine {
 
@@ -83,23 +87,25 @@ enum class Tier : std::uint8_t { kAlways, kPreferred, kOrdinary, kFiltered, kNev
   return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
 }
 
-/// Puts the ordinary words of the parts with the lowest mean scores behind all others: parts are taken, best
-/// first, while less than `share` of the ordinary words' bytes is taken.
-inline void filter_parts(const Layout& layout, std::span<const float> scores, RefineFilter filter,
-                         double share, std::vector<Tier>& tiers) {
-  struct Part {
-    std::size_t begin, end, n_bytes;
-    double mean;
-  };
-  std::vector<Part> parts;
+/// Neighbouring words that stand or fall together: a line, a sentence, a segment.
+struct Part {
+  std::size_t begin, end;  ///< words
+  std::size_t n_bytes;     ///< of its ordinary words
+  double worth;            ///< mean of their scores
+};
+
+/// The parts that have ordinary words.
+[[nodiscard]] inline std::vector<Part> parts_of(const Layout& layout, std::span<const float> scores,
+                                                bool whole_segments, std::span<const Tier> tiers) {
   const std::vector<PromptWord>& words = layout.words();
   const auto ends_part = [&](std::size_t i) {  // between word i and the next
     if (i + 1 == words.size() || words[i].segment != words[i + 1].segment) return true;
-    if (filter == RefineFilter::kSegments) return false;
+    if (whole_segments) return false;
     const bool marks = words[i].kind == WordKind::kPunctuation;
     return layout.begins_line(i + 1) || (marks && ends_sentence(read_character(layout.text_of(i), 0).code));
   };
-  std::size_t begin = 0, n_all = 0;
+  std::vector<Part> parts;
+  std::size_t begin = 0;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (!ends_part(i)) continue;
     Part part = {begin, i + 1, 0, 0.0};
@@ -111,12 +117,55 @@ inline void filter_parts(const Layout& layout, std::span<const float> scores, Re
       part.n_bytes += words[w].span.size();
       ++n;
     }
-    part.mean = n > 0 ? sum / static_cast<double>(n) : 0.0;
-    n_all += part.n_bytes;
-    if (n > 0) parts.push_back(part);
     begin = i + 1;
+    if (n == 0) continue;
+    part.worth = sum / static_cast<double>(n);
+    parts.push_back(part);
   }
-  std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.mean > b.mean; });
+  return parts;
+}
+
+/// All that is marked as the question, one after the other.
+[[nodiscard]] inline std::string question_of(std::span<const Segment> prompt, const Layout& layout) {
+  std::string question;
+  for (std::size_t i = 0; i < layout.words().size(); ++i) {
+    const PromptWord& word = layout.words()[i];
+    if (word.kind != WordKind::kProtected) continue;
+    const Segment& segment = prompt[static_cast<std::size_t>(word.segment)];
+    // In a segment that may lose words only the last line is protected, as the question.
+    if (segment.role == SegmentRole::kQuestion || segment.may_lose_words()) {
+      question.append(layout.text_of(i)).append("\n");
+    }
+  }
+  return question;
+}
+
+/// Best first: by what parts have in common with the question and then, or only, by their words' scores.
+/// False where there is nothing in common.
+inline bool sort_parts(std::span<const Segment> prompt, const Layout& layout, bool by_question,
+                       std::vector<Part>& parts) {
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.worth > b.worth; });
+  if (!by_question) return true;
+  std::vector<std::string_view> texts;
+  texts.reserve(parts.size());
+  for (const Part& part : parts) {
+    const std::size_t first = layout.words()[part.begin].span.begin;
+    texts.push_back(layout.text().substr(first, layout.words()[part.end - 1].span.end - first));
+  }
+  const std::vector<double> relevances = relevance(texts, question_of(prompt, layout));
+  if (relevances.empty()) return false;
+  for (std::size_t i = 0; i < parts.size(); ++i) parts[i].worth = relevances[i];
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.worth > b.worth; });
+  return true;
+}
+
+/// Puts the ordinary words of the last parts behind all others: parts survive while less than `share` of the
+/// ordinary words' bytes is taken.
+inline void drop_parts(std::span<const Part> parts, double share, std::span<Tier> tiers) {
+  std::size_t n_all = 0;
+  for (const Part& part : parts) n_all += part.n_bytes;
   double taken = 0.0;
   for (const Part& part : parts) {
     const bool survives = taken < share * static_cast<double>(n_all);
@@ -127,15 +176,29 @@ inline void filter_parts(const Layout& layout, std::span<const float> scores, Re
   }
 }
 
-/// The words that may be kept or dropped, first those to keep: by tier, by score, by place.
+/// The place of each word's part, best first: [n_words].
+[[nodiscard]] inline std::vector<std::size_t> part_places(std::span<const Part> parts, std::size_t n_words) {
+  std::vector<std::size_t> places(n_words, 0);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    std::fill(places.begin() + static_cast<std::ptrdiff_t>(parts[i].begin),
+              places.begin() + static_cast<std::ptrdiff_t>(parts[i].end), i);
+  }
+  return places;
+}
+
+/// The words that may be kept or dropped, first those to keep: by tier, by the place of their part where
+/// `places` ([n_words]) is not empty, by score, by place in the text.
 [[nodiscard]] inline std::vector<std::size_t> ranked_words(std::span<const Tier> tiers,
-                                                           std::span<const float> scores) {
+                                                           std::span<const float> scores,
+                                                           std::span<const std::size_t> places = {}) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < tiers.size(); ++i) {
     if (tiers[i] != Tier::kAlways && tiers[i] != Tier::kNever) order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     if (tiers[a] != tiers[b]) return tiers[a] < tiers[b];
+    if (!places.empty() && tiers[a] == Tier::kOrdinary && places[a] != places[b])
+      return places[a] < places[b];
     return comparable(scores[a]) > comparable(scores[b]);
   });
   return order;

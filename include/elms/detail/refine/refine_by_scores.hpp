@@ -126,6 +126,24 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
                           " tokens, and the budget is ", budget);
 }
 
+/// Drops whole parts as the options ask for: returns places for ranked_words(), or puts words into
+/// Tier::kFiltered.
+[[nodiscard]] inline std::vector<std::size_t> filter_parts(
+    std::span<const Segment> prompt, const Layout& layout, std::span<const float> scores,
+    const RefinedPrompt& counts, const RefineOptions& options, std::vector<Tier>& tiers) {
+  if (options.filter == RefineFilter::kNone || counts.tokens_before <= counts.budget_tokens) return {};
+  const bool by_question = options.filter == RefineFilter::kQuestion;
+  std::vector<Part> parts = parts_of(layout, scores, options.filter == RefineFilter::kSegments, tiers);
+  if (!sort_parts(prompt, layout, by_question, parts)) return {};
+  if (by_question && options.filter_keep_ratio == 0.0) return part_places(parts, tiers.size());
+  const double left = static_cast<double>(counts.budget_tokens) /
+                      static_cast<double>(std::max<std::size_t>(1, counts.tokens_before));
+  const double share =
+      options.filter_keep_ratio > 0.0 ? options.filter_keep_ratio : std::sqrt(std::min(1.0, left));
+  drop_parts(parts, share, tiers);
+  return {};
+}
+
 /// All of them: refine_by_scores() but for the memory that may run out.
 [[nodiscard]] inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt,
                                                       std::span<const float> scores, const Tokenizer& target,
@@ -147,13 +165,7 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
 
   std::vector<Tier> tiers = tiers_of(layout, options);
   apply_own_rates(prompt, layout, scores, target, options.encode, tiers);
-  if (options.filter != RefineFilter::kNone) {
-    const double left = static_cast<double>(out.budget_tokens) /
-                        static_cast<double>(std::max<std::size_t>(1, out.tokens_before));
-    const double share =
-        options.filter_keep_ratio > 0.0 ? options.filter_keep_ratio : std::sqrt(std::min(1.0, left));
-    filter_parts(layout, scores, options.filter, share, tiers);
-  }
+  const std::vector<std::size_t> places = filter_parts(prompt, layout, scores, out, options, tiers);
   const bool all_may_stay = std::find(tiers.begin(), tiers.end(), Tier::kNever) == tiers.end();
   SpanText rendered;
   if (out.tokens_before <= out.budget_tokens && all_may_stay) {
@@ -163,7 +175,7 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
   } else {
     const std::vector<std::uint8_t> collapses = collapsing_words(layout, tiers, options);
     BudgetSearch search(layout, target, options.encode, collapses);
-    const std::size_t n_always = search.begin(tiers, ranked_words(tiers, scores));
+    const std::size_t n_always = search.begin(tiers, ranked_words(tiers, scores, places));
     if (n_always > out.budget_tokens) {
       if (!budget.yields_to_protected())
         return does_not_fit(tiers, n_always, out.tokens_before, out.budget_tokens);
