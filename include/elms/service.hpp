@@ -171,7 +171,9 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
   const std::function<double()>& now_ms = parts_.options.now_ms;
   const detail::PromptShape shape(*parts_.tokenizer, prompt, request.messages.empty());
   const bool may_refine = parts_.options.refiner != nullptr && shape.n_compressible(shape.tokens.size()) > 0;
-  const detail::RequestPlanner planner(parts_, request, shape, may_refine);
+  const bool cut_by_question = may_refine && parts_.options.cut_by_question &&
+                               detail::refine::question_says(prompt, parts_.options.refine);
+  const detail::RequestPlanner planner(parts_, request, shape, may_refine, cut_by_question);
   answer.n_original_tokens = answer.n_prompt_tokens = static_cast<std::int32_t>(shape.tokens.size());
 
   detail::Ticket ticket;

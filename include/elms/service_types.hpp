@@ -57,6 +57,10 @@ struct ServiceOptions {
   /// The decision head of the refiner, where it has one, says what strategies are worth for a prompt. It is
   /// asked where the prompt is to be cut anyway or where that takes at most 5% of the TTFT target.
   bool decide = true;
+  /// Where RefineOptions::filter is kQuestion and lines of a prompt have something in common with its
+  /// question, that alone says what to cut, in microseconds; the refiner's encoder, which would only choose
+  /// among the words of one line, does not read the prompt for it.
+  bool cut_by_question = true;
   RefineOptions refine{};  ///< `encode` is set by the service
 
   /// Milliseconds of a clock that never goes back; empty: the system's. For tests.

@@ -22,7 +22,8 @@ struct Shipped {
   }
 
   /// Guessed laws, so that plans do not hang on the machine: the refiner takes 3 ms and 0.1 ms a word.
-  std::shared_ptr<elms::ElasticService> service(std::vector<double> keep_ratios, bool decide) const {
+  std::shared_ptr<elms::ElasticService> service(std::vector<double> keep_ratios, bool decide,
+                                                bool cut_by_question = true) const {
     elms::PlannerOptions planner;
     planner.probe = false;
     planner.keep_ratios = std::move(keep_ratios);
@@ -33,6 +34,7 @@ struct Shipped {
     REQUIRE_OK(made);
     options.planner = *made;
     options.decide = decide;
+    options.cut_by_question = cut_by_question;
     options.learn = false;
     return make_service(std::move(options));
   }
@@ -76,4 +78,44 @@ TEST_CASE("service: a cut prompt is what was run, and its question is whole", "[
   CHECK(answer->refined_prompt.ends_with("Request: will it rain\nFunction:"));
   const auto tokens = (*models.model->tokenizer())->encode(answer->refined_prompt);
   CHECK(answer->n_prompt_tokens == static_cast<std::int32_t>(tokens.size()));
+}
+
+TEST_CASE("service: a prompt with a question is cut by that, without the encoder", "[service][refine]") {
+  const Shipped models;
+  elms::ServiceRequest request;
+  std::string list = "Choose a function.\n";
+  for (const char* name : {"alarm", "music", "lights", "radio", "notes", "timer", "stocks", "recipe"})
+    list += std::string(name) + "_set: change what is set for " + name + "\n";
+  list += "get_weather: tell if it will rain or snow\n";
+  request.prompt = {elms::Segment::compress(list),
+                    elms::Segment::protect("Request: will it snow\nFunction:", elms::SegmentRole::kQuestion)};
+  request.max_tokens = 2;
+  request.keep_ratio = 0.3;
+  const auto answer = models.service({}, false)->generate(request);
+  REQUIRE_OK(answer);
+  CHECK(answer->plan.n_refine_words == 0);
+  CHECK(answer->n_prompt_tokens < answer->n_original_tokens / 2);
+  CHECK(answer->refined_prompt.find("get_weather: tell if it will rain or snow\n") != std::string::npos);
+  // Of the refiner's scores only the words of one line could differ.
+  const auto read = models.service({}, false, false)->generate(request);
+  REQUIRE_OK(read);
+  CHECK(read->plan.n_refine_words > 0);
+  CHECK(read->refined_prompt.find("get_weather: tell if it will rain or snow\n") != std::string::npos);
+
+  // A plan that may cut has the encoder's time for the model.
+  request.keep_ratio.reset();
+  request.slo.ttft_ms = 30.0;
+  request.policy = elms::InfeasiblePolicy::kBestEffort;
+  const auto free = models.service({0.3}, false)->generate(request);
+  const auto paid = models.service({0.3}, false, false)->generate(request);
+  REQUIRE_OK(free);
+  REQUIRE_OK(paid);
+  CHECK(free->plan.expected_quality >= paid->plan.expected_quality);
+
+  // Nothing in common: the encoder is asked.
+  request.keep_ratio = 0.3;
+  request.prompt[1].text = "Zzyzx?";
+  const auto nothing = models.service({}, false)->generate(request);
+  REQUIRE_OK(nothing);
+  CHECK(nothing->plan.n_refine_words > 0);
 }

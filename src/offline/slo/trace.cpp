@@ -66,6 +66,7 @@ TraceRequest request_of(const TaskItem& item, std::size_t slo_class, const SloEv
   request.slo_class = slo_class;
   detail::PromptShape(tokenizer, request.prompt, true).describe(0, request.plan);
   request.plan.may_refine = options.refiner != nullptr && request.plan.n_compressible_tokens > 0;
+  if (detail::refine::question_says(request.prompt, {})) request.plan.n_refine_words = 0;  // as the service does
   request.plan.confidence = options.confidence;
   request.plan.policy = InfeasiblePolicy::kBestEffort;
   request.plan.context_tokens = options.model->config().context_length;

@@ -144,6 +144,16 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
   return {};
 }
 
+/// Whether RefineFilter::kQuestion knows which parts of a prompt come first, whatever the scores are.
+[[nodiscard]] inline bool question_says(std::span<const Segment> prompt, const RefineOptions& options) {
+  if (options.filter != RefineFilter::kQuestion || options.filter_keep_ratio > 0.0) return false;
+  const std::string text = joined_text(prompt);
+  const Layout layout(text, split_words(prompt, text, options));
+  const std::vector<float> scores(layout.words().size(), 0.0f);
+  std::vector<Part> parts = parts_of(layout, scores, false, tiers_of(layout, options));
+  return sort_parts(prompt, layout, true, parts);
+}
+
 /// All of them: refine_by_scores() but for the memory that may run out.
 [[nodiscard]] inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt,
                                                       std::span<const float> scores, const Tokenizer& target,

@@ -36,9 +36,14 @@ struct ServiceParts {
 /// Planning of one request. The prompt must outlive it.
 class RequestPlanner {
  public:
+  /// `cut_by_question`: what is to be cut is known without the refiner.
   RequestPlanner(const ServiceParts& parts, const ServiceRequest& request, const PromptShape& shape,
-                 bool may_refine)
-      : parts_(parts), request_(request), shape_(shape), may_refine_(may_refine) {}
+                 bool may_refine, bool cut_by_question)
+      : parts_(parts),
+        request_(request),
+        shape_(shape),
+        may_refine_(may_refine),
+        cut_by_question_(cut_by_question) {}
 
   [[nodiscard]] PlanRequest plan_request(std::int32_t n_cached, double elapsed_ms,
                                          std::int32_t context_tokens) const {
@@ -47,6 +52,7 @@ class RequestPlanner {
     plan.n_output_tokens = std::max(1, std::min(request_.expected_tokens, request_.max_tokens));
     plan.context_tokens = context_tokens;
     plan.may_refine = may_refine_;
+    if (cut_by_question_) plan.n_refine_words = 0;
     plan.slo = request_.slo;
     plan.shares = request_.shares;
     plan.elapsed_ms = elapsed_ms;
@@ -55,6 +61,7 @@ class RequestPlanner {
     return plan;
   }
 
+  [[nodiscard]] bool cuts_by_question() const noexcept { return cut_by_question_; }
   /// Whether the request says what to run.
   [[nodiscard]] bool is_forced() const noexcept {
     return request_.level.has_value() || request_.keep_ratio.has_value();
@@ -98,12 +105,11 @@ class RequestPlanner {
     plan.n_reused_tokens =
         std::min(n_prompt, plan.keep_ratio < 1.0 ? request.n_cached_head_tokens : request.n_cached_tokens);
     plan.n_prefill_tokens = n_prompt - plan.n_reused_tokens;
-    plan.n_refine_words = plan.keep_ratio < 1.0 ? std::max(0, request.n_refine_words) : 0;
+    plan.n_refine_words = plan.keep_ratio < 1.0 ? estimated_words(request) : 0;
     const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens,
                                                  plan.n_refine_words, request.confidence);
-    const Prediction tpot =
-        planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2, request.confidence,
-                             request.n_output_tokens - 1);
+    const Prediction tpot = planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2,
+                                                 request.confidence, request.n_output_tokens - 1);
     plan.ttft_ms = request.elapsed_ms + ttft.ms;
     plan.ttft_margin_ms = ttft.margin_ms;
     plan.tpot_ms = tpot.ms;
@@ -115,10 +121,11 @@ class RequestPlanner {
   const ServiceParts& parts_;
   const ServiceRequest& request_;
   const PromptShape& shape_;
-  bool may_refine_;
+  bool may_refine_, cut_by_question_;
 };
 
-/// For a plan that is not accepted: the answer says so, but where prompt or plan find no room that is an error.
+/// For a plan that is not accepted: the answer says so, but where prompt or plan find no room that is an
+/// error.
 inline Status refuse(Answer& answer) {
   if (answer.plan.verdict == Verdict::kOutOfMemory)
     return Status(StatusCode::kOutOfMemory, answer.plan.reason);
@@ -187,7 +194,8 @@ class RequestRun {
     if (!parts_.options.decide || !parts_.options.refiner->can_decide() || !has_target) return false;
     request.elapsed_ms = now() - arrival_ms_;
     const Plan without = planner_.plan_with_cache(slot_, request);
-    if (without.keep_ratio < 1.0) return true;
+    if (without.keep_ratio < 1.0 && !planner_.cuts_by_question()) return true;
+    request.n_refine_words = -1;
     const std::int32_t n_words = estimated_words(request);
     return parts_.options.planner->predict_refine(n_words).ms <= kShortPass * without.slo.ttft_ms;
   }
@@ -206,6 +214,7 @@ class RequestRun {
       return analysis.error().code() == StatusCode::kCancelled ? Status() : analysis.error();
     if (analysis->strategies.valid()) request.qualities = std::move(analysis->strategies);
     scores_ = std::move(analysis->scores);
+    request.n_refine_words = -1;
     n_words_read_ = estimated_words(request);
     if (!scores_.empty()) request.n_refine_words = 0;
     return {};
@@ -230,11 +239,15 @@ class RequestRun {
     if (splits)
       shortened =
           with_protected_head(prompt_, shape_.ends[static_cast<std::size_t>(plan.n_reused_tokens) - 1]);
+    if (planner_.cuts_by_question() && (scores_.empty() || splits)) {
+      scores_.assign(prompt_words(shortened, options).size(), 0.0f);  // the first words of a line
+    } else if (splits) {
+      scores_.clear();  // of other words
+    }
     Result<RefinedPrompt> refined =
-        !scores_.empty() && shortened.size() == prompt_.size()
-            ? refine_by_scores(shortened, scores_, *parts_.tokenizer, budget, options)
-            : parts_.options.refiner->refine(shortened, *parts_.tokenizer, budget, options,
-                                             &slot_.watch.token());
+        !scores_.empty() ? refine_by_scores(shortened, scores_, *parts_.tokenizer, budget, options)
+                         : parts_.options.refiner->refine(shortened, *parts_.tokenizer, budget, options,
+                                                          &slot_.watch.token());
     answer_.times.refine_ms += now() - begin_ms;
     if (!refined.has_value())
       return refined.error().code() == StatusCode::kCancelled ? Status() : refined.error();
