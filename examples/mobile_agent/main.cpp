@@ -81,8 +81,8 @@ int main(int argc, char** argv) {
   if (!refiner.has_value()) return report(refiner.error());
   auto profile = calibrate(*model, *refiner, argc > 3 ? std::atof(argv[3]) : 3.0);
   if (!profile.has_value()) return report(profile.error());
-  // Descriptions of four words bear no more than this: what a task bears has to be measured (elms eval).
-  auto planner = elms::SLOPlanner::create(*model, {.profile = *profile, .keep_ratios = {0.5, 0.75}});
+  // How far a prompt may be cut says the table in the model, which was measured (elms eval quality).
+  auto planner = elms::SLOPlanner::create(*model, {.profile = *profile});
   if (!planner.has_value()) return report(planner.error());
   // Every row is to show a whole prompt's time: nothing comes from the cache.
   auto service = elms::ElasticService::create(

@@ -240,7 +240,8 @@ TEST_CASE("the decision head's grid is interpolated to the model's levels", "[pl
   CHECK(plan.width == 1.0);
   CHECK(plan.expected_quality == Approx(0.9));
   CHECK(elms::detail::interpolate(grid, 0.65, 0.5) == Approx(0.75));
-  CHECK(elms::detail::interpolate(grid, 0.1, 0.1) == Approx(0.1));
+  CHECK(elms::detail::interpolate(grid, 0.1, 0.2) == Approx(0.1));
+  CHECK(elms::detail::interpolate(grid, 0.1, 0.1) == Approx(0.05));  // nothing is known of shorter prompts
   CHECK(elms::detail::interpolate(grid, 1.0, 0.75) == Approx(0.7));
   request.qualities->quality[0] = NAN;  // no grid: the default decides
   CHECK(planner->plan(request).keep_ratio == 1.0);

@@ -25,7 +25,8 @@ struct AxisPosition {
   return {below, std::clamp((x - low) / (high - low), 0.0, 1.0)};
 }
 
-/// Bilinear between the grid's points; outside them its edge. `grid` is valid().
+/// Bilinear between the grid's points; outside them its edge, but in proportion to a keep ratio below its
+/// lowest, of which it knows nothing. `grid` is valid().
 [[nodiscard]] inline double interpolate(const StrategyQualities& grid, double width,
                                         double keep_ratio) noexcept {
   const AxisPosition w = find_on_axis(grid.widths, width), k = find_on_axis(grid.keep_ratios, keep_ratio);
@@ -37,7 +38,8 @@ struct AxisPosition {
   };
   const double low = at(w.below, k.below) * (1.0 - k.share) + at(w.below, k.below + 1) * k.share;
   const double high = at(w.below + 1, k.below) * (1.0 - k.share) + at(w.below + 1, k.below + 1) * k.share;
-  return low * (1.0 - w.share) + high * w.share;
+  const double known = std::min(1.0, keep_ratio / static_cast<double>(grid.keep_ratios.front()));
+  return (low * (1.0 - w.share) + high * w.share) * known;
 }
 
 /// Without any measurement: rises with both, 1 for the full model and the whole prompt. The first half of a
