@@ -2,7 +2,7 @@
 # Makes elms-refiner from the texts, sentences and tasks below ../shared/data: its data, its vocabulary, the score head,
 # the labels of the decision head, the decision head.
 # usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
-#   SCORE_STEPS=3000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=60 (a task set)
+#   SCORE_STEPS=3000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=150 (a task set)
 #   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
 #   JUDGE=1           accuracy on cut task prompts afterwards, to WORK_DIR/tasks.json and tasks.svg
 set -euo pipefail
@@ -21,7 +21,7 @@ make_tasks() {
   "$elms" tasks --from "$1" --in "$2" -o "$data/t.$1.jsonl" --split train --unseen-functions exclude --seed 51 \
     --functions 3-10 --few-shot 0-3 --renamed 0.2 >&2
   "$elms" tasks --from "$1" --in "$2" -o "$data/l.$1.jsonl" --split train --unseen-functions exclude --seed 52 \
-    --functions 3-10 --few-shot 0-2 --renamed 0.1 --max-lines "${LABELS:-60}" >&2
+    --functions 3-10 --few-shot 0-2 --renamed 0.1 --max-lines "${LABELS:-150}" >&2
 }
 
 # Articles of the news sets of T0, each once.

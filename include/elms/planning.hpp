@@ -28,8 +28,8 @@ struct PlanRequest {
       0;  ///< capacity of the session; what does not fit is infeasible. 0: the model's
 
   bool may_refine = true;  ///< false: only keep ratio 1 (no refiner, or the text must stay as it is)
-  /// Words that the refiner reads when the keep ratio is below 1: 0 when the scores are already known;
-  /// negative: estimated from the compressible tokens.
+  /// Words that the refiner reads when the keep ratio is below 1: 0 when the scores are already known, or not
+  /// needed; negative: estimated from the compressible tokens.
   std::int32_t n_refine_words = -1;
 
   Slo slo;                          ///< counted from the request's arrival

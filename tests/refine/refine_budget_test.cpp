@@ -61,35 +61,38 @@ void check_words(const std::vector<Segment>& prompt, const RefinedPrompt& refine
   }
 }
 
-/// Words that may be dropped, first those to keep: numbers and URLs, then lines and sentences by the
-/// question, then scores.
-std::vector<std::size_t> order_of(const std::vector<Segment>& prompt,
-                                  const elms::detail::refine::Layout& layout, const RefinedPrompt& refined,
-                                  const RefineOptions& options) {
+/// The places of the words' lines and sentences by the question; empty where there are none.
+std::vector<std::size_t> places_of(const std::vector<Segment>& prompt,
+                                   const elms::detail::refine::Layout& layout, const RefinedPrompt& refined,
+                                   const RefineOptions& options) {
   using namespace elms::detail::refine;  // NOLINT
+  if (options.filter != elms::RefineFilter::kQuestion) return {};
   std::vector<float> scores;
   for (const elms::RefinedWord& word : refined.words) scores.push_back(word.score);
-  const std::vector<Tier> tiers = tiers_of(layout, options);
-  std::vector<std::size_t> places;
-  if (options.filter == elms::RefineFilter::kQuestion) {
-    std::vector<Part> parts = parts_of(layout, scores, false, tiers);
-    if (sort_parts(prompt, layout, true, parts)) places = part_places(parts, tiers.size());
-  }
-  return ranked_words(tiers, scores, places);
+  std::vector<Part> parts = parts_of(layout, scores, false, tiers_of(layout, options));
+  if (!sort_parts(prompt, layout, true, parts)) return {};
+  return part_places(parts, refined.words.size());
 }
 
 /// Scores that make one more word, the best that was dropped, be kept as well: its text must be over the
 /// budget.
 void check_tight(const std::vector<Segment>& prompt, const RefinedPrompt& refined,
                  const RefineOptions& options) {
-  std::vector<std::uint8_t> kept;
-  for (const elms::RefinedWord& word : refined.words) kept.push_back(word.kept ? 1 : 0);
   const std::string source = whole_text(prompt);
   const elms::detail::refine::Layout layout(source, elms::prompt_words(prompt));
-  const std::vector<std::size_t> order = order_of(prompt, layout, refined, options);
-  const auto dropped = std::find_if(order.begin(), order.end(), [&](std::size_t i) { return kept[i] == 0; });
-  if (dropped == order.end()) return;
-  const std::size_t best = *dropped;
+  const std::vector<std::size_t> places = places_of(prompt, layout, refined, options);
+  std::vector<std::uint8_t> kept;
+  std::size_t best = refined.words.size();
+  for (std::size_t i = 0; i < refined.words.size(); ++i) {
+    kept.push_back(refined.words[i].kept ? 1 : 0);
+    const auto rank = [&](std::size_t w) {  // numbers and URLs come before other words
+      const elms::RefinedWord& word = refined.words[w];
+      if (word.kind == WordKind::kNumber || word.kind == WordKind::kUrl) return 10.0 + word.score;
+      return word.score - (places.empty() ? 0.0 : 10.0 * static_cast<double>(places[w]));
+    };
+    if (kept[i] == 0 && (best == refined.words.size() || rank(i) > rank(best))) best = i;
+  }
+  if (best == refined.words.size()) return;
   kept[best] = 1;
   elms::detail::refine::SpanText more;
   layout.render(kept, more);
@@ -103,6 +106,11 @@ TEST_CASE(
     "refine_by_scores meets every budget that the protected text leaves, for thousands of random prompts",
     "[refine]") {
   std::mt19937 rng = elms_test::make_rng(71);
+  using elms::RefineFilter;
+  constexpr std::pair<RefineFilter, double> kCuts[] = {
+      {RefineFilter::kNone, 0.9},     {RefineFilter::kQuestion, 0.9}, {RefineFilter::kNone, 0.6},
+      {RefineFilter::kQuestion, 0.6}, {RefineFilter::kNone, 0.35},    {RefineFilter::kQuestion, 0.35},
+      {RefineFilter::kNone, 0.1},     {RefineFilter::kQuestion, 0.1}};
   int n_refined = 0, n_too_small = 0;
   for (int round = 0; round < 1500; ++round) {
     CAPTURE(round);
@@ -112,10 +120,10 @@ TEST_CASE(
     CAPTURE(source);
     const std::vector<float> scores = elms_test::random_scores(rng, elms::prompt_words(prompt).size());
     const std::size_t n_before = mini_tokenizer().encode(source).size();
-    for (const double ratio : {0.9, 0.6, 0.35, 0.1}) {
-      CAPTURE(ratio);
+    for (const auto& [filter, ratio] : kCuts) {
+      CAPTURE(ratio, static_cast<int>(filter));
       RefineOptions options;
-      if (round % 2 == 0) options.filter = elms::RefineFilter::kNone;
+      options.filter = filter;
       const auto refined =
           elms::refine_by_scores(prompt, scores, mini_tokenizer(), RefineBudget::keep(ratio), options);
       if (!refined.has_value()) {

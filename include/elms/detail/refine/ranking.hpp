@@ -91,7 +91,7 @@ enum class Tier : std::uint8_t { kAlways, kPreferred, kOrdinary, kFiltered, kNev
 struct Part {
   std::size_t begin, end;  ///< words
   std::size_t n_bytes;     ///< of its ordinary words
-  double worth;            ///< mean of their scores
+  double worth;            ///< mean of their scores, or what it has in common with the question
 };
 
 /// The parts that have ordinary words.
