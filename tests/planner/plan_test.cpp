@@ -273,6 +273,11 @@ TEST_CASE("counts that contradict each other do no harm", "[planner][plan]") {
   request.elapsed_ms = NAN;
   CHECK(planner->plan(request).verdict == Verdict::kOutOfContext);
   CHECK(planner->plan(PlanRequest()).feasible);
+  for (const double confidence : {double{NAN}, HUGE_VAL, -HUGE_VAL}) {  // as if none had been said
+    CHECK(planner->predict_ttft(3, 100, 0, 20, confidence).margin_ms ==
+          planner->predict_ttft(3, 100, 0, 20).margin_ms);
+    CHECK(planner->predict_tpot(3, 100, confidence).margin_ms == planner->predict_tpot(3, 100).margin_ms);
+  }
   elms::Observation nonsense;
   nonsense.level = 99;
   nonsense.n_prefill_tokens = 5;

@@ -1,5 +1,7 @@
 // One request at a time: plans, answers, cache, stops.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "service_fixture.hpp"
 
@@ -97,6 +99,19 @@ TEST_CASE("service: entries of a wider level may be used by a narrower request, 
   CHECK(run(full) == 0);
   CHECK(run(0) > 0);
   CHECK(run(0) > 0);
+}
+
+TEST_CASE("service: a forced plan with a confidence that is no number is as with none", "[service]") {
+  const auto service = make_service();
+  auto request = request_of("abc", 2);
+  request.level = 0;
+  const auto plain = service->generate(request);
+  request.confidence = std::numeric_limits<double>::quiet_NaN();
+  const auto odd = service->generate(request);
+  REQUIRE_OK(plain);
+  REQUIRE_OK(odd);
+  CHECK(std::isfinite(odd->plan.ttft_margin_ms));
+  CHECK(odd->text == plain->text);
 }
 
 TEST_CASE("service: stop strings, callbacks and a full context end an answer", "[service]") {

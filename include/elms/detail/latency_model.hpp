@@ -24,6 +24,11 @@ namespace elms::inline v0::detail {
                                (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))));
 }
 
+/// A caller's confidence within the range that margins are known for; no number counts as none said.
+[[nodiscard]] inline double usable_confidence(double confidence) noexcept {
+  return std::isfinite(confidence) ? std::clamp(confidence, 0.5, 0.9999) : 0.99;
+}
+
 /// What turns a law's milliseconds into expected ones and into a margin.
 struct PhaseState {
   double factor = 1.0;    ///< expected over law
@@ -81,7 +86,7 @@ class LatencyModel {
   /// Expected times are the law's by what recent requests took; margins cover the calibration's spread and
   /// the worst of the recent past. Grows with the confidence.
   [[nodiscard]] PhaseState state(Phase phase, const DriftTracker& drift, double confidence) const noexcept {
-    const double p = std::clamp(confidence, 0.5, 0.9999);
+    const double p = usable_confidence(confidence);
     const double z = normal_quantile(p);
     const PhaseProfile& calibrated = profile_[phase];
     const bool learnt = drift.count() >= DriftTracker::kShort;

@@ -41,7 +41,7 @@ namespace elms::inline v0::detail {
   clamp_to(request.n_cached_head_tokens, request.n_cached_tokens - request.n_cached_compressible_tokens);
   request.n_refine_words = estimated_words(request);
   request.elapsed_ms = std::isfinite(request.elapsed_ms) ? std::max(0.0, request.elapsed_ms) : 0.0;
-  request.confidence = std::isfinite(request.confidence) ? std::clamp(request.confidence, 0.5, 0.9999) : 0.99;
+  request.confidence = usable_confidence(request.confidence);
   return request;
 }
 
