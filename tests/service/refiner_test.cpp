@@ -23,7 +23,8 @@ struct Shipped {
 
   /// Guessed laws, so that plans do not hang on the machine: the refiner takes 3 ms and 0.1 ms a word.
   std::shared_ptr<elms::ElasticService> service(std::vector<double> keep_ratios, bool decide,
-                                                bool cut_by_question = true) const {
+                                                bool cut_by_question = true,
+                                                std::function<double()> now_ms = {}) const {
     elms::PlannerOptions planner;
     planner.probe = false;
     planner.keep_ratios = std::move(keep_ratios);
@@ -36,6 +37,7 @@ struct Shipped {
     options.decide = decide;
     options.cut_by_question = cut_by_question;
     options.learn = false;
+    options.now_ms = std::move(now_ms);
     return make_service(std::move(options));
   }
 };
@@ -82,6 +84,7 @@ TEST_CASE("service: a cut prompt is what was run, and its question is whole", "[
 
 TEST_CASE("service: a prompt with a question is cut by that, without the encoder", "[service][refine]") {
   const Shipped models;
+  const TestClock stopped;  // times of a plan begin with what has passed
   elms::ServiceRequest request;
   std::string list = "Choose a function.\n";
   for (const char* name : {"alarm", "music", "lights", "radio", "notes", "timer", "stocks", "recipe"})
@@ -91,13 +94,13 @@ TEST_CASE("service: a prompt with a question is cut by that, without the encoder
                     elms::Segment::protect("Request: will it snow\nFunction:", elms::SegmentRole::kQuestion)};
   request.max_tokens = 2;
   request.keep_ratio = 0.3;
-  const auto answer = models.service({}, false)->generate(request);
+  const auto answer = models.service({}, false, true, stopped.reader())->generate(request);
   REQUIRE_OK(answer);
   CHECK(answer->plan.n_refine_words == 0);
   CHECK(answer->n_prompt_tokens < answer->n_original_tokens / 2);
   CHECK(answer->refined_prompt.find("get_weather: tell if it will rain or snow\n") != std::string::npos);
   // Of the refiner's scores only the words of one line could differ.
-  const auto read = models.service({}, false, false)->generate(request);
+  const auto read = models.service({}, false, false, stopped.reader())->generate(request);
   REQUIRE_OK(read);
   CHECK(read->plan.n_refine_words > 0);
   CHECK(read->refined_prompt.find("get_weather: tell if it will rain or snow\n") != std::string::npos);
