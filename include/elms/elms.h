@@ -8,9 +8,10 @@
  *     elms_session_options options = {.struct_size = sizeof options};
  *     options.context_tokens = 2048;
  * A library that knows more fields than its caller takes the rest as 0; one that knows fewer refuses a struct whose
- * further bytes are not 0. NULL for options means all defaults. The elements of an array of structs all have the same
- * struct_size, which is the step from one to the next. Structs that elms fills begin with struct_size likewise, set by
- * the caller: elms writes no further than that, and 0 into fields that it does not know.
+ * further bytes are not 0. A struct_size that cannot be one (0, or not a multiple of a pointer's size) is refused.
+ * NULL for options means all defaults. The elements of an array of structs all have the same struct_size, which is the
+ * step from one to the next. Structs that elms fills begin with struct_size likewise, set by the caller: elms writes
+ * no further than that, and 0 into fields that it does not know.
  *
  * Handles. A session is used by one thread at a time; everything else by any number of them, but freeing, which waits
  * for nothing: free a handle when no call uses it. Handles made from others keep those alive: a model may be closed while

@@ -39,12 +39,13 @@ elms_code report(Call&& call, elms_error* out) noexcept
 /// Copies as much of the text as fits into `room` with a 0 at its end, and cuts no UTF-8 character.
 void copy_cut(std::string_view text, std::span<char> room) noexcept;
 
-/// The size that a caller says its struct has. kInvalidArgument for what no struct of elms.h can have.
+/// The size that a caller says its struct has. kInvalidArgument for what no struct of elms.h can have: all begin with a
+/// size_t and are as aligned, so none ends within a pointer.
 inline Result<std::size_t> read_struct_size(const void* given, std::string_view name) {
   constexpr std::size_t kMaxStructBytes = 4096;
   std::size_t size = 0;
   std::memcpy(&size, given, sizeof size);
-  if (size < sizeof size || size > kMaxStructBytes) {
+  if (size < sizeof size || size > kMaxStructBytes || size % alignof(std::size_t) != 0) {
     return invalid_argument(name, ": struct_size is ", size, ", expected sizeof(", name, ")");
   }
   return size;
@@ -54,7 +55,7 @@ inline Result<std::size_t> read_struct_size(const void* given, std::string_view 
 /// kInvalidArgument where it sets fields that this library does not know.
 template <typename Options>
 Result<Options> read_options(const Options* given, std::string_view name) {
-  static_assert(std::is_trivially_copyable_v<Options>);
+  static_assert(std::is_trivially_copyable_v<Options> && alignof(Options) == alignof(std::size_t));
   Options options{};
   if (given == nullptr) return options;
   ELMS_ASSIGN_OR_RETURN(const std::size_t size, read_struct_size(given, name));
@@ -73,7 +74,6 @@ Result<std::vector<Element>> read_list(const Element* given, std::size_t n, std:
   if (n == 0) return list;
   if (given == nullptr) return invalid_argument(name, ": a null pointer to ", n);
   ELMS_ASSIGN_OR_RETURN(const std::size_t step, read_struct_size(given, name));
-  if (step % alignof(Element) != 0) return invalid_argument(name, ": struct_size is ", step, ", no size of an array's elements");
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (std::size_t i = 0; i < n; ++i) {
     const auto* element = reinterpret_cast<const Element*>(bytes + i * step);

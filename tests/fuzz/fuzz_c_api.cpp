@@ -244,6 +244,7 @@ class Calls {
     if (n_pieces_left_ == 0) return;
     on_text = [](void* self, const char* text, std::size_t n_bytes) {
       require(text != nullptr && n_bytes > 0, "a piece is some text");
+      if (self == nullptr) return ELMS_STOP;  // the struct ended before user_data
       return --static_cast<Calls*>(self)->n_pieces_left_ > 0 ? ELMS_CONTINUE : ELMS_STOP;
     };
     user_data = this;
