@@ -80,7 +80,7 @@ struct ServiceRequest {
   std::function<Flow(std::string_view)> on_text{};
 
   SamplerOptions sampling = greedy();
-  double confidence = 0.99;  ///< with which targets are to be met
+  double confidence = 0.99;  ///< in [0.5, 0.9999], with which targets are to be met
   InfeasiblePolicy policy = InfeasiblePolicy::kBestEffort;
   std::int32_t expected_tokens = 64;  ///< of the answer, for planning; at most max_tokens counts
 
