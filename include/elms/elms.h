@@ -420,7 +420,7 @@ typedef enum elms_reuse {
 
 typedef struct elms_service_options {
   size_t struct_size;
-  const elms_refiner* refiner; /* NULL: prompts are never shortened */
+  const elms_refiner* refiner; /* NULL: prompts are only shortened by their question */
   const elms_planner* planner; /* shared with the service, which teaches it; NULL: one of the service's own */
   const elms_profile* profile; /* for the service's own planner; NULL: it times a few tokens at the first request */
   int32_t n_sessions;          /* conversations that stay warm, a KV cache each; 0: 2, or max_running where that is more */

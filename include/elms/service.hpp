@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "elms/detail/refine/survey.hpp"
 #include "elms/detail/service/request_queue.hpp"
 #include "elms/detail/service/request_run.hpp"
 #include "elms/detail/service/session_slot.hpp"
@@ -169,10 +170,11 @@ inline Result<Answer> ElasticService::generate_now(const ServiceRequest& request
 inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::span<const Segment> prompt,
                                            double arrival_ms, Answer& answer) {
   const std::function<double()>& now_ms = parts_.options.now_ms;
-  const detail::PromptShape shape(*parts_.tokenizer, prompt, request.messages.empty());
-  const bool may_refine = parts_.options.refiner != nullptr && shape.n_compressible(shape.tokens.size()) > 0;
-  const bool cut_by_question = may_refine && parts_.options.cut_by_question &&
-                               detail::refine::question_says(prompt, parts_.options.refine);
+  const detail::refine::Survey survey = detail::refine::survey(prompt, parts_.options.refine);
+  const detail::PromptShape shape(*parts_.tokenizer, prompt, survey.always, request.messages.empty());
+  const bool cut_by_question = parts_.options.cut_by_question && survey.question_says;
+  const bool may_refine = (parts_.options.refiner != nullptr || cut_by_question) &&
+                          shape.n_compressible(shape.tokens.size()) > 0;
   const detail::RequestPlanner planner(parts_, request, shape, may_refine, cut_by_question);
   answer.n_original_tokens = answer.n_prompt_tokens = static_cast<std::int32_t>(shape.tokens.size());
 

@@ -38,8 +38,9 @@ enum class CacheReuse : std::uint8_t {
 
 struct ServiceOptions {
   std::shared_ptr<const ElasticModel> model{};
-  std::shared_ptr<const PromptRefiner> refiner{};  ///< null: prompts are never shortened
-  std::shared_ptr<SLOPlanner> planner{};           ///< null: one of the service's own, without a profile
+  /// Null: only prompts are shortened whose question says what to cut (cut_by_question).
+  std::shared_ptr<const PromptRefiner> refiner{};
+  std::shared_ptr<SLOPlanner> planner{};  ///< null: one of the service's own, without a profile
 
   std::int32_t n_sessions = 2;  ///< KV caches that are kept, and so how many conversations stay warm
   /// Requests that compute at the same time, at most n_sessions. They share the model's threads: two at once
@@ -58,8 +59,8 @@ struct ServiceOptions {
   /// asked where the prompt is to be cut anyway or where that takes at most 5% of the TTFT target.
   bool decide = true;
   /// Where RefineOptions::filter is kQuestion and lines of a prompt have something in common with its
-  /// question, that alone says what to cut, in microseconds; the refiner's encoder, which would only choose
-  /// among the words of one line, does not read the prompt for it.
+  /// question, that alone says what to cut, in microseconds and without a refiner; where there is one its
+  /// encoder, which would only choose among the words of one line, does not read the prompt for it.
   bool cut_by_question = true;
   RefineOptions refine{};  ///< `encode` is set by the service
 

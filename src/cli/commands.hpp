@@ -40,6 +40,7 @@ void add_plan(CLI::App& app, Action& action);
 void add_serve_repl(CLI::App& app, Action& action);
 /// Below `elms eval`.
 void add_eval_compare(CLI::App& eval, Action& action);
+void add_eval_narrowing(CLI::App& eval, Action& action);
 void add_eval_quality(CLI::App& eval, Action& action);
 void add_eval_refiner_labels(CLI::App& eval, Action& action);
 void add_eval_refiner(CLI::App& eval, Action& action);

@@ -132,6 +132,7 @@ void add_eval(CLI::App& app, Action& action) {
       "Example:\n  elms eval ppl assistant.elastic.gguf --text wiki.txt --widths 0.3,0.5,1.0 --svg ppl.svg");
   bind(command, arguments, perplexity, action);
   add_eval_compare(eval, action);
+  add_eval_narrowing(eval, action);
   add_eval_quality(eval, action);
   add_eval_refiner_labels(eval, action);
   add_eval_task(eval, action);

@@ -31,15 +31,39 @@ TokenId bos_of(const ElasticModel& model) {
 /// Tokens that see each other, and the sum of what a level makes of them.
 class WindowEvaluator {
  public:
-  WindowEvaluator(Session& session, ThreadPool& pool, std::size_t max_tokens)
-      : session_(session), pool_(pool) {
+  /// Of every window n_read tokens come first and are not predicted, one of which, the last, begins the rest.
+  WindowEvaluator(Session& session, ThreadPool& pool, std::size_t max_tokens, std::size_t n_read,
+                  std::optional<int> read_level)
+      : session_(session), pool_(pool), n_read_(n_read), read_level_(read_level) {
     row_nll_.resize(max_tokens);
   }
 
-  /// Sum of the negative log likelihoods of all tokens of the window but the first.
-  Result<double> evaluate(std::span<const TokenId> window, int level) {
-    session_.reset();
+  /// Takes the next window, of more than n_read tokens.
+  void begin(std::span<const TokenId> window) {
+    window_ = window;
+    is_read_ = false;
+  }
+
+  /// Sum of the negative log likelihoods of the window's tokens behind the first n_read.
+  Result<double> evaluate(int level) {
+    ELMS_RETURN_IF_ERROR(read(read_level_.value_or(level)));
     ELMS_RETURN_IF_ERROR(session_.set_level(level));
+    return predict(window_.subspan(n_read_ - 1));
+  }
+
+ private:
+  /// Leaves what comes before the first row that predicts in the cache.
+  Status read(int level) {
+    const std::size_t n = n_read_ - 1;
+    if (is_read_ && read_level_.has_value()) return session_.rewind(static_cast<std::int32_t>(n));
+    session_.reset();
+    is_read_ = true;
+    ELMS_RETURN_IF_ERROR(session_.set_level(level));
+    return n == 0 ? Status() : session_.prefill(window_.first(n));
+  }
+
+  /// Of all tokens of `window` but the first.
+  Result<double> predict(std::span<const TokenId> window) {
     const std::size_t n_predicted = window.size() - 1;
     PrefillOptions options;
     options.on_logits = [&](std::int32_t first, std::int32_t n_rows, std::span<const float> logits) {
@@ -59,9 +83,12 @@ class WindowEvaluator {
     return sum;
   }
 
- private:
   Session& session_;
   ThreadPool& pool_;
+  std::size_t n_read_;
+  std::optional<int> read_level_;
+  std::span<const TokenId> window_;
+  bool is_read_ = false;
   std::vector<double> row_nll_;
 };
 
@@ -72,10 +99,16 @@ Status check(const ElasticModel* model, std::span<const TokenId> tokens, std::sp
     return invalid_argument("perplexity: at most ", options.max_tokens, " tokens in windows of ",
                             options.window_tokens, "; a window has at least 2");
   }
-  if (tokens.size() < 2)
+  if (options.prompt_tokens < 0 || options.prompt_tokens >= options.window_tokens) {
+    return invalid_argument("perplexity: prompts of ", options.prompt_tokens, " tokens in windows of ",
+                            options.window_tokens);
+  }
+  if (tokens.size() < 2 || tokens.size() <= static_cast<std::size_t>(options.prompt_tokens))
     return invalid_argument("perplexity: a text of ", tokens.size(), " tokens predicts nothing");
   const auto n_levels = static_cast<int>(model->levels().size());
-  for (const int level : levels) {
+  std::vector<int> all(levels.begin(), levels.end());
+  if (options.prompt_level.has_value()) all.push_back(*options.prompt_level);
+  for (const int level : all) {
     if (level < 0 || level >= n_levels) {
       return invalid_argument("perplexity: level ", level, ": the model has levels 0 to ", n_levels - 1);
     }
@@ -104,7 +137,9 @@ Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const 
   const TokenId bos = bos_of(*model);
   const std::size_t n_bos = bos == kNoToken ? 0 : 1;
   const std::size_t text_per_window = window_tokens - n_bos;
-  if (text_per_window + n_bos < 2)
+  const std::size_t n_read =
+      std::max<std::size_t>(1, static_cast<std::size_t>(options.prompt_tokens) + n_bos);
+  if (window_tokens <= n_read)
     return invalid_argument("perplexity: a context of ", window_tokens, " predicts nothing");
 
   SessionOptions session_options;
@@ -113,7 +148,7 @@ Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const 
   session_options.pool = options.pool;
   ELMS_ASSIGN_OR_RETURN(Session session, Session::create(model, session_options));
   ThreadPool& pool = options.pool != nullptr ? *options.pool : *model->pool();
-  WindowEvaluator evaluator(session, pool, window_tokens);
+  WindowEvaluator evaluator(session, pool, window_tokens, n_read, options.prompt_level);
   ProgressMeter progress(options.progress, "evaluate");
 
   std::vector<PerplexityResult> results;
@@ -126,11 +161,12 @@ Result<std::vector<PerplexityResult>> evaluate_perplexity(std::shared_ptr<const 
         tokens.subspan(begin, std::min(text_per_window, tokens.size() - begin));
     window.assign(n_bos, bos);
     window.insert(window.end(), text.begin(), text.end());
-    if (window.size() < 2) break;  // one token is left over, and nothing before it
+    if (window.size() <= n_read) break;  // too few are left over
+    evaluator.begin(window);
     for (std::size_t i = 0; i < results.size(); ++i) {
-      ELMS_ASSIGN_OR_RETURN(const double nll, evaluator.evaluate(window, results[i].level));
+      ELMS_ASSIGN_OR_RETURN(const double nll, evaluator.evaluate(results[i].level));
       results[i].nll += nll;
-      results[i].tokens += static_cast<std::int64_t>(window.size() - 1);
+      results[i].tokens += static_cast<std::int64_t>(window.size() - n_read);
       const double in_window = static_cast<double>(i + 1) / static_cast<double>(results.size());
       const double done = static_cast<double>(begin) + in_window * static_cast<double>(text.size());
       ELMS_RETURN_IF_ERROR(progress.report(done / static_cast<double>(tokens.size())));

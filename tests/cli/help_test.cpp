@@ -5,7 +5,7 @@ using Catch::Contains;
 
 TEST_CASE("cli: every command explains itself, with an example", "[cli]") {
   const std::vector<std::vector<std::string>> commands = {
-      {"info"}, {"elasticize"}, {"run"}, {"eval", "ppl"}, {"eval", "task"}, {"eval", "compare"}, {"extract"}, {"synth"},
+      {"info"}, {"elasticize"}, {"run"}, {"eval", "ppl"}, {"eval", "narrowing"}, {"eval", "task"}, {"eval", "compare"}, {"extract"}, {"synth"},
       {"bench"}, {"pack"}, {"tasks"}, {"train"}, {"vocab"}, {"recover"}};
   const Finished all = run_elms({"--help"});
   CHECK(all.code == 0);

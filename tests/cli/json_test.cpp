@@ -135,6 +135,25 @@ TEST_CASE("cli: eval ppl measures each width once, and plots", "[cli]") {
   for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i]["level"] == i);
 }
 
+TEST_CASE("cli: eval narrowing has every level behind prompts of every level", "[cli]") {
+  const std::string elastic = elastic_random_model(), svg = scratch_path("narrowing.svg");
+  const json rows = elms_json({"eval", "narrowing", elastic, "--text", random_text(), "--max-tokens", "120", "--window",
+                               "40", "--prompt-tokens", "20", "--svg", svg});
+  const std::size_t n_levels = elms_json({"info", elastic})["levels"].size();
+  REQUIRE(rows.size() == n_levels * n_levels);
+  std::set<double> of_narrowest;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CHECK(rows[i]["prompt_level"] == i / n_levels);
+    CHECK(rows[i]["level"] == i % n_levels);
+    CHECK(rows[i]["tokens"] == rows[0]["tokens"]);
+    CHECK(rows[i]["ppl"].get<double>() == Approx(std::exp(rows[i]["nll"].get<double>())));
+    if (i % n_levels == 0) of_narrowest.insert(rows[i]["nll"].get<double>());
+  }
+  CHECK(of_narrowest.size() == n_levels);  // the prompt's level tells
+  const auto bytes = read_bytes(svg);
+  CHECK_THAT(std::string(bytes.begin(), bytes.end()), Catch::StartsWith("<svg "));
+}
+
 TEST_CASE("cli: without --json the same results are tables", "[cli]") {
   const Finished eval = run_elms({"eval", "ppl", random_model(), "--text", random_text(), "--max-tokens", "50", "-t", "1"});
   CHECK(eval.code == 0);

@@ -20,19 +20,23 @@ std::vector<elms::TokenId> random_tokens(std::size_t n, std::int32_t n_vocab, st
   return tokens;
 }
 
-/// -log p of each token after the first, one forward pass per token.
+/// -log p of each token after the first behind what the session holds, one forward pass per token.
+double nll_behind(elms::Session& session, std::span<const elms::TokenId> tokens) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    REQUIRE_OK(session.prefill(tokens.subspan(i, 1)));
+    double total = 0.0;
+    for (const float logit : session.logits()) total += std::exp(static_cast<double>(logit));
+    sum -= static_cast<double>(session.logits()[static_cast<std::size_t>(tokens[i + 1])]) - std::log(total);
+  }
+  return sum;
+}
+
 double plain_nll(const std::shared_ptr<const elms::ElasticModel>& model, int level, const std::vector<elms::TokenId>& window) {
   auto session = elms::Session::create(model);
   REQUIRE_OK(session);
   REQUIRE_OK(session->set_level(level));
-  double sum = 0.0;
-  for (std::size_t i = 0; i + 1 < window.size(); ++i) {
-    REQUIRE_OK(session->prefill(std::span(window).subspan(i, 1)));
-    double total = 0.0;
-    for (const float logit : session->logits()) total += std::exp(static_cast<double>(logit));
-    sum -= static_cast<double>(session->logits()[static_cast<std::size_t>(window[i + 1])]) - std::log(total);
-  }
-  return sum;
+  return nll_behind(*session, window);
 }
 
 }  // namespace
@@ -62,6 +66,38 @@ TEST_CASE("perplexity: the mean over windows that start with BOS and do not see 
     CHECK(result.perplexity == Approx(std::exp(result.nll)));
   }
   CHECK((*results)[0].nll != (*results)[1].nll);
+}
+
+TEST_CASE("perplexity: a prompt is read at a level of its own and not predicted", "[offline]") {
+  const auto model = open_model(write_model(small_shape(), elms::DType::kF32, "ppl_prompt.gguf"));
+  const auto tokens = random_tokens(45, 320, 37);
+  const int last = static_cast<int>(model->levels().size()) - 1;
+  const std::vector<int> levels = {0, last};
+  offline::PerplexityOptions options;
+  options.window_tokens = 21;  // BOS, 6 of the prompt and 14 more: the third window is too short
+  options.prompt_tokens = 6;
+  for (const int prompt_level : {-1, last}) {
+    if (prompt_level >= 0) options.prompt_level = prompt_level;
+    const auto results = offline::evaluate_perplexity(model, tokens, levels, options);
+    REQUIRE_OK(results);
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+      double expected = 0.0;
+      for (const std::size_t begin : {0, 20}) {
+        auto session = elms::Session::create(model);
+        REQUIRE_OK(session);
+        std::vector<elms::TokenId> window = {1};
+        window.insert(window.end(), tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                      tokens.begin() + static_cast<std::ptrdiff_t>(begin + 20));
+        // The prompt's last token is computed with what it begins.
+        REQUIRE_OK(session->set_level(prompt_level < 0 ? levels[i] : prompt_level));
+        REQUIRE_OK(session->prefill(std::span(window).first(6)));
+        REQUIRE_OK(session->set_level(levels[i]));
+        expected += nll_behind(*session, std::span(window).subspan(6));
+      }
+      CHECK((*results)[i].tokens == 28);
+      CHECK((*results)[i].nll == Approx(expected / 28.0).epsilon(1e-4));
+    }
+  }
 }
 
 TEST_CASE("perplexity: a lone last token still has BOS before it, and max_tokens cuts the text", "[offline]") {
@@ -122,6 +158,18 @@ TEST_CASE("perplexity: what makes no sense is refused", "[offline]") {
   CHECK(code(tokens, {0}, options) == kInvalid);
   options = {};
   options.max_tokens = 1;
+  CHECK(code(tokens, {0}, options) == kInvalid);
+  options = {};
+  options.prompt_tokens = -1;
+  CHECK(code(tokens, {0}, options) == kInvalid);
+  options.prompt_tokens = 20;  // nothing behind it
+  CHECK(code(tokens, {0}, options) == kInvalid);
+  options.prompt_tokens = 19;
+  CHECK(code(tokens, {0}, options) == elms::StatusCode::kOk);
+  options.prompt_level = 99;
+  CHECK(code(tokens, {0}, options) == kInvalid);
+  options = {};
+  options.window_tokens = options.prompt_tokens = 8;
   CHECK(code(tokens, {0}, options) == kInvalid);
   const std::vector<elms::TokenId> outside = {5, 320};
   CHECK(code(outside, {0}, {}) == kInvalid);

@@ -53,6 +53,19 @@ elms::ServiceRequest cut_request(double ttft_ms) {
   return request;
 }
 
+/// One line of many is about the question.
+elms::ServiceRequest question_request() {
+  elms::ServiceRequest request;
+  std::string list = "Choose a function.\n";
+  for (const char* name : {"alarm", "music", "lights", "radio", "notes", "timer", "stocks", "recipe"})
+    list += std::string(name) + "_set: change what is set for " + name + "\n";
+  list += "get_weather: tell if it will rain or snow\n";
+  request.prompt = {elms::Segment::compress(list),
+                    elms::Segment::protect("Request: will it snow\nFunction:", elms::SegmentRole::kQuestion)};
+  request.max_tokens = 2;
+  return request;
+}
+
 }  // namespace
 
 TEST_CASE("service: the decision head is asked where its pass is short or the prompt is cut anyway",
@@ -85,14 +98,7 @@ TEST_CASE("service: a cut prompt is what was run, and its question is whole", "[
 TEST_CASE("service: a prompt with a question is cut by that, without the encoder", "[service][refine]") {
   const Shipped models;
   const TestClock stopped;  // times of a plan begin with what has passed
-  elms::ServiceRequest request;
-  std::string list = "Choose a function.\n";
-  for (const char* name : {"alarm", "music", "lights", "radio", "notes", "timer", "stocks", "recipe"})
-    list += std::string(name) + "_set: change what is set for " + name + "\n";
-  list += "get_weather: tell if it will rain or snow\n";
-  request.prompt = {elms::Segment::compress(list),
-                    elms::Segment::protect("Request: will it snow\nFunction:", elms::SegmentRole::kQuestion)};
-  request.max_tokens = 2;
+  elms::ServiceRequest request = question_request();
   request.keep_ratio = 0.3;
   const auto answer = models.service({}, false, true, stopped.reader())->generate(request);
   REQUIRE_OK(answer);
@@ -118,4 +124,54 @@ TEST_CASE("service: a prompt with a question is cut by that, without the encoder
   const auto nothing = models.service({}, false)->generate(request);
   REQUIRE_OK(nothing);
   CHECK(nothing->plan.n_refine_words > 0);
+}
+
+TEST_CASE("service: without a refiner a prompt is cut where its question says how", "[service][refine]") {
+  const Shipped models;
+  elms::ServiceOptions options;
+  options.model = models.model;
+  elms::PlannerOptions planner;
+  planner.probe = false;
+  auto made = elms::SLOPlanner::create(models.model, planner);
+  REQUIRE_OK(made);
+  options.planner = *made;
+
+  elms::ServiceRequest request = question_request();
+  request.keep_ratio = 0.3;
+  const auto cut = make_service(options)->generate(request);
+  REQUIRE_OK(cut);
+  CHECK(cut->plan.keep_ratio == Approx(0.3));
+  CHECK(cut->n_prompt_tokens < cut->n_original_tokens / 2);
+  CHECK(cut->refined_prompt.find("get_weather: tell if it will rain or snow\n") != std::string::npos);
+
+  options.cut_by_question = false;
+  const auto unasked = make_service(options)->generate(request);
+  REQUIRE_OK(unasked);
+  CHECK(unasked->n_prompt_tokens == unasked->n_original_tokens);
+  options.cut_by_question = true;
+  request.prompt[1].text = "Zzyzx?";  // nothing in common
+  const auto whole = make_service(options)->generate(request);
+  REQUIRE_OK(whole);
+  CHECK(whole->plan.keep_ratio == 1.0);
+  CHECK(whole->n_prompt_tokens == whole->n_original_tokens);
+}
+
+TEST_CASE("service: a plan knows what guards keep of a prompt", "[service][refine]") {
+  const Shipped models;
+  std::string json = "{";
+  for (int i = 0; i < 30; ++i) json += (i > 0 ? ", \"key" : "\"key") + std::to_string(i) + "\": true";
+  json += "}";
+  elms::ServiceRequest request = cut_request(1e6);
+  request.prompt[0].text += json + "\n";
+  for (const double keep_ratio : {0.2, 0.5, 0.8}) {
+    request.keep_ratio = keep_ratio;
+    const auto answer = models.service({}, false)->generate(request);
+    REQUIRE_OK(answer);
+    CAPTURE(keep_ratio, answer->n_original_tokens);
+    CHECK(answer->refined_prompt.find(json) != std::string::npos);
+    // The plan may be used up to one word of a few tokens, and gaps beside guarded text take one or two more.
+    const std::int32_t planned = answer->plan.n_prefill_tokens + answer->plan.n_reused_tokens;
+    CHECK(answer->n_prompt_tokens <= planned + 2);
+    CHECK(answer->n_prompt_tokens >= planned - 6);
+  }
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,11 @@ struct PerplexityOptions {
   std::int32_t max_tokens = 0;  ///< of the text; 0: all
   std::int32_t window_tokens =
       512;  ///< text is cut into windows that do not see each other, at most the model's context
+  /// Tokens at the begin of every window that are read and not predicted, below window_tokens.
+  std::int32_t prompt_tokens = 0;
+  /// At which level these are read; empty: at the one that predicts. A service that narrows while it decodes
+  /// predicts with a cache of a wider level.
+  std::optional<int> prompt_level;
   KvType kv_type = KvType::kF16;
   std::shared_ptr<ThreadPool> pool;  ///< null: the model's
   ProgressCallback progress;
@@ -30,7 +36,8 @@ struct PerplexityResult {
 };
 
 /// One result for each of `levels`. Every window starts with BOS where the vocabulary has one, and predicts
-/// all its other tokens. kInvalidArgument where the text has fewer than two tokens. Sums are kept in double.
+/// all its other tokens behind the prompt. kInvalidArgument where the text has not two tokens more than a
+/// prompt. Sums are kept in double.
 [[nodiscard]] Result<std::vector<PerplexityResult>> evaluate_perplexity(
     std::shared_ptr<const ElasticModel> model, std::span<const TokenId> tokens, std::span<const int> levels,
     const PerplexityOptions& options = {});

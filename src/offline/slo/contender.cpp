@@ -26,6 +26,7 @@ Result<std::shared_ptr<ElasticService>> make_service(const ContenderParts& parts
   ServiceOptions service;
   service.model = parts.options.model;
   if (can.refines) service.refiner = parts.options.refiner;
+  service.cut_by_question = service.refiner != nullptr;
   ELMS_ASSIGN_OR_RETURN(service.planner, SLOPlanner::create(parts.options.model, std::move(planner)));
   service.decide = can.decides;
   service.learn = can.learns;

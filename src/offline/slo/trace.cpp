@@ -5,6 +5,7 @@
 
 #include "elms/detail/error.hpp"
 #include "elms/detail/random.hpp"
+#include "elms/detail/refine/survey.hpp"
 #include "elms/detail/service/prompt_shape.hpp"
 
 namespace elms::inline v0::offline {
@@ -64,9 +65,10 @@ TraceRequest request_of(const TaskItem& item, std::size_t slo_class, const SloEv
   TraceRequest request;
   static_cast<Question&>(request) = question_of(item, options.max_answer_tokens);
   request.slo_class = slo_class;
-  detail::PromptShape(tokenizer, request.prompt, true).describe(0, request.plan);
+  const detail::refine::Survey survey = detail::refine::survey(request.prompt, {});  // as the service does
+  detail::PromptShape(tokenizer, request.prompt, survey.always, true).describe(0, request.plan);
   request.plan.may_refine = options.refiner != nullptr && request.plan.n_compressible_tokens > 0;
-  if (detail::refine::question_says(request.prompt, {})) request.plan.n_refine_words = 0;  // as the service does
+  if (survey.question_says) request.plan.n_refine_words = 0;
   request.plan.confidence = options.confidence;
   request.plan.policy = InfeasiblePolicy::kBestEffort;
   request.plan.context_tokens = options.model->config().context_length;

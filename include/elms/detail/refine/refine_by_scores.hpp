@@ -144,19 +144,6 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
   return {};
 }
 
-/// Whether RefineFilter::kQuestion knows which parts of a prompt come first, and no segment's own rate drops
-/// words by their scores before: scores then matter only within one line or sentence.
-[[nodiscard]] inline bool question_says(std::span<const Segment> prompt, const RefineOptions& options) {
-  if (options.filter != RefineFilter::kQuestion || options.filter_keep_ratio > 0.0) return false;
-  const auto has_own_rate = [](const Segment& s) { return s.may_lose_words() && s.keep_ratio.has_value(); };
-  if (std::any_of(prompt.begin(), prompt.end(), has_own_rate)) return false;
-  const std::string text = joined_text(prompt);
-  const Layout layout(text, split_words(prompt, text, options));
-  const std::vector<float> scores(layout.words().size(), 0.0f);
-  std::vector<Part> parts = parts_of(layout, scores, false, tiers_of(layout, options));
-  return sort_parts(prompt, layout, true, parts);
-}
-
 /// All of them: refine_by_scores() but for the memory that may run out.
 [[nodiscard]] inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt,
                                                       std::span<const float> scores, const Tokenizer& target,

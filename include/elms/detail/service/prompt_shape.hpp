@@ -10,6 +10,7 @@
 
 #include "elms/chat_template.hpp"
 #include "elms/planning.hpp"
+#include "elms/refine_options.hpp"
 #include "elms/segment.hpp"
 #include "elms/tokenizer.hpp"
 
@@ -17,23 +18,27 @@ namespace elms::inline v0::detail {
 
 struct PromptShape {
   std::vector<TokenId> tokens;
-  std::vector<std::uint8_t> compressible;  ///< [tokens], of the segment that each begins in
+  std::vector<std::uint8_t> compressible;  ///< [tokens], by the byte that each ends with
   std::vector<std::size_t>
       ends;  ///< [tokens], bytes of the prompt up to the end of each, as well as bytes can tell
 
-  /// `add_special` is for prompts that no chat template has given their first token.
-  PromptShape(const Tokenizer& tokenizer, std::span<const Segment> prompt, bool add_special)
+  /// `always`: bytes of the prompt that no budget cuts away, ascending (refine::Survey). `add_special` is for
+  /// prompts that no chat template has given their first token.
+  PromptShape(const Tokenizer& tokenizer, std::span<const Segment> prompt, std::span<const ByteSpan> always,
+              bool add_special)
       : tokens(encode_segments(tokenizer, prompt, add_special)) {
-    std::vector<std::size_t> segment_ends;
     std::size_t n_bytes = 0;
-    for (const Segment& segment : prompt) segment_ends.push_back(n_bytes += segment.text.size());
-    std::size_t at = 0, segment = 0;
+    for (const Segment& segment : prompt) n_bytes += segment.text.size();
+    std::size_t at = 0, span = 0;
     for (const TokenId token : tokens) {
-      while (segment + 1 < prompt.size() && at >= segment_ends[segment]) ++segment;
-      compressible.push_back(!prompt.empty() && prompt[segment].may_lose_words() ? 1 : 0);
       const bool added = at == 0 && add_special && tokenizer.is_control(token);
-      at = std::min(n_bytes, at + (added ? 0 : tokenizer.token_bytes(token, true).size()));
-      ends.push_back(at);
+      const std::size_t end = std::min(n_bytes, at + (added ? 0 : tokenizer.token_bytes(token, true).size()));
+      // By the last byte: the first is often the space before a word.
+      const std::size_t byte = end > at ? end - 1 : at;
+      while (span < always.size() && byte >= always[span].end) ++span;
+      const bool stays = added || n_bytes == 0 || (span < always.size() && byte >= always[span].begin);
+      compressible.push_back(stays ? 0 : 1);
+      ends.push_back(at = end);
     }
   }
 

@@ -191,7 +191,8 @@ class RequestRun {
     constexpr double kShortPass = 0.05;  // of the TTFT target
     const bool has_target = request_.shares.has_value() || std::isfinite(request_.slo.ttft_ms) ||
                             std::isfinite(request_.slo.tpot_ms);
-    if (!parts_.options.decide || !parts_.options.refiner->can_decide() || !has_target) return false;
+    const PromptRefiner* refiner = parts_.options.refiner.get();
+    if (!parts_.options.decide || refiner == nullptr || !refiner->can_decide() || !has_target) return false;
     request.elapsed_ms = now() - arrival_ms_;
     const Plan without = planner_.plan_with_cache(slot_, request);
     if (without.keep_ratio < 1.0 && !planner_.cuts_by_question()) return true;
@@ -227,9 +228,9 @@ class RequestRun {
     answer_.n_original_tokens = static_cast<std::int32_t>(tokens_.size());
     answer_.n_prompt_tokens = answer_.n_original_tokens;
     const std::int32_t n_compressible = shape_.n_compressible(tokens_.size());
-    if (plan.keep_ratio >= 1.0 || parts_.options.refiner == nullptr || n_compressible == 0) return {};
+    if (plan.keep_ratio >= 1.0 || n_compressible == 0) return {};
     const double begin_ms = now();
-    // The planner does not know what of the compressible text is code or JSON and stays.
+    // Gaps between words that guards keep may need a token or two that the plan did not count.
     const RefineBudget budget =
         RefineBudget::tokens(std::max(1, answer_.n_original_tokens - n_compressible + plan.n_keep_tokens))
             .or_protected();
