@@ -423,7 +423,7 @@ typedef struct elms_service_options {
   const elms_refiner* refiner; /* NULL: prompts are only shortened by their question */
   const elms_planner* planner; /* shared with the service, which teaches it; NULL: one of the service's own */
   const elms_profile* profile; /* for the service's own planner; NULL: it times a few tokens at the first request */
-  int32_t n_sessions;          /* conversations that stay warm, a KV cache each; 0: 2, or max_running where that is more */
+  int32_t n_sessions;          /* conversations that stay warm, a KV cache each; 0: 2, or max_running where that is more; at most 1024 */
   int32_t max_running;         /* requests that compute at the same time; 0: 1 */
   int32_t max_queued;          /* that wait at most, beyond which a call is ELMS_UNAVAILABLE; 0: 64, negative: none */
   int32_t context_tokens;      /* of each session; 0: what the model was trained for */

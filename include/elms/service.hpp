@@ -32,8 +32,8 @@ namespace elms::inline v0 {
 /// its calls.
 class ElasticService {
  public:
-  /// kInvalidArgument for a null model and for counts below 1, kNotFound where the model has no tokenizer,
-  /// kOutOfMemory.
+  /// kInvalidArgument for a null model and for counts below 1 or above kMostSessions, kNotFound where the
+  /// model has no tokenizer, kOutOfMemory.
   [[nodiscard]] static Result<std::shared_ptr<ElasticService>> create(ServiceOptions options);
 
   /// Blocks until the answer is complete. Being cancelled, late (deadline_ms) or rejected is no failure:
@@ -76,8 +76,10 @@ class ElasticService {
 
 inline Status ElasticService::check(const ServiceOptions& options) {
   if (options.model == nullptr) return detail::invalid_argument("service: the model is null");
-  if (options.max_running < 1 || options.n_sessions < options.max_running || options.max_queued < 0) {
-    return detail::invalid_argument("service: ", options.n_sessions, " sessions for ", options.max_running,
+  if (options.max_running < 1 || options.n_sessions < options.max_running ||
+      options.n_sessions > ServiceOptions::kMostSessions || options.max_queued < 0) {
+    return detail::invalid_argument("service: ", options.n_sessions, " sessions (at most ",
+                                    ServiceOptions::kMostSessions, ") for ", options.max_running,
                                     " requests at a time and ", options.max_queued, " that wait");
   }
   if (options.refiner != nullptr && !options.refiner->can_refine()) {
@@ -173,8 +175,8 @@ inline Status ElasticService::wait_and_run(const ServiceRequest& request, std::s
   const detail::refine::Survey survey = detail::refine::survey(prompt, parts_.options.refine);
   const detail::PromptShape shape(*parts_.tokenizer, prompt, survey.always, request.messages.empty());
   const bool cut_by_question = parts_.options.cut_by_question && survey.question_says;
-  const bool may_refine = (parts_.options.refiner != nullptr || cut_by_question) &&
-                          shape.n_compressible(shape.tokens.size()) > 0;
+  const bool may_refine =
+      (parts_.options.refiner != nullptr || cut_by_question) && shape.n_compressible(shape.tokens.size()) > 0;
   const detail::RequestPlanner planner(parts_, request, shape, may_refine, cut_by_question);
   answer.n_original_tokens = answer.n_prompt_tokens = static_cast<std::int32_t>(shape.tokens.size());
 

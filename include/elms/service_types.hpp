@@ -42,6 +42,7 @@ struct ServiceOptions {
   std::shared_ptr<const PromptRefiner> refiner{};
   std::shared_ptr<SLOPlanner> planner{};  ///< null: one of the service's own, without a profile
 
+  static constexpr std::int32_t kMostSessions = 1024;  ///< more are a mistake that would take all memory
   std::int32_t n_sessions = 2;  ///< KV caches that are kept, and so how many conversations stay warm
   /// Requests that compute at the same time, at most n_sessions. They share the model's threads: two at once
   /// each take about twice as long, which predictions do not know.

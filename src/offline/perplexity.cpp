@@ -48,7 +48,7 @@ class WindowEvaluator {
   Result<double> evaluate(int level) {
     ELMS_RETURN_IF_ERROR(read(read_level_.value_or(level)));
     ELMS_RETURN_IF_ERROR(session_.set_level(level));
-    return predict(window_.subspan(n_read_ - 1));
+    return predict();
   }
 
  private:
@@ -62,22 +62,22 @@ class WindowEvaluator {
     return n == 0 ? Status() : session_.prefill(window_.first(n));
   }
 
-  /// Of all tokens of `window` but the first.
-  Result<double> predict(std::span<const TokenId> window) {
-    const std::size_t n_predicted = window.size() - 1;
+  /// Of the window's tokens behind the first n_read, each at the position of the one before it.
+  Result<double> predict() {
+    const std::size_t n_predicted = window_.size() - n_read_;
     PrefillOptions options;
     options.on_logits = [&](std::int32_t first, std::int32_t n_rows, std::span<const float> logits) {
       const std::size_t n_vocab = logits.size() / static_cast<std::size_t>(n_rows);
-      const auto begin = static_cast<std::size_t>(first);
+      const std::size_t begin = static_cast<std::size_t>(first) - (n_read_ - 1);
       const std::size_t n =
           std::min(static_cast<std::size_t>(n_rows), n_predicted - std::min(n_predicted, begin));
       pool_.parallel_for(n, [&](std::size_t r) {
         row_nll_[begin + r] =
-            negative_log_likelihood(logits.subspan(r * n_vocab, n_vocab), window[begin + r + 1]);
+            negative_log_likelihood(logits.subspan(r * n_vocab, n_vocab), window_[n_read_ + begin + r]);
       });
       return Flow::kContinue;
     };
-    ELMS_RETURN_IF_ERROR(session_.prefill(window, options));
+    ELMS_RETURN_IF_ERROR(session_.prefill(window_.subspan(n_read_ - 1), options));
     double sum = 0.0;
     for (std::size_t i = 0; i < n_predicted; ++i) sum += row_nll_[i];
     return sum;

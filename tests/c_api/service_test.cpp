@@ -360,6 +360,9 @@ TEST_CASE("c_api service: says what is wrong", "[c_api][service]") {
   };
   CHECK(refuses(&elms_service_options::n_sessions, -1));
   CHECK(refuses(&elms_service_options::max_running, -1));
+  // A host that means "no limit" must not get as many sessions as memory holds.
+  CHECK(refuses(&elms_service_options::n_sessions, 1025));
+  CHECK(refuses(&elms_service_options::max_running, std::numeric_limits<std::int32_t>::max()));
   CHECK(refuses(&elms_service_options::reuse, 3));
   CHECK(refuses(&elms_service_options::batch_tokens, -4));
   CHECK(refuses(&elms_service_options::struct_size, std::size_t{7}));
