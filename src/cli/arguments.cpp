@@ -54,6 +54,19 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<double>&
       ->option_text("W,W,...");
 }
 
+void add_windows_of_text(CLI::App& command, std::string& text, std::int32_t& max_tokens,
+                         std::int32_t& window) {
+  command.add_option("--text", text, "Text to predict; - is standard input")
+      ->required()
+      ->option_text("FILE");
+  command.add_option("--max-tokens", max_tokens, "Use only the first N tokens of the text")
+      ->check(CLI::Range(2, 1 << 30))
+      ->option_text("N");
+  command.add_option("--window", window, "Tokens that see each other")
+      ->check(CLI::Range(2, 1 << 20))
+      ->option_text("N [" + std::to_string(window) + "]");
+}
+
 void add_kv(CLI::App& command, elms::KvType& type) {
   static const std::map<std::string, elms::KvType> kTypes = {{"f16", elms::KvType::kF16},
                                                              {"q8", elms::KvType::kQ8}};

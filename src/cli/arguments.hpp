@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,8 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<double>&
                 const std::string& description);
 /// --kv f16|q8
 void add_kv(CLI::App& command, elms::KvType& type);
+/// --text, --max-tokens and --window: what is predicted, and how much of it sees each other.
+void add_windows_of_text(CLI::App& command, std::string& text, std::int32_t& max_tokens, std::int32_t& window);
 [[nodiscard]] const char* name_of(elms::KvType type);
 /// --type, by name.
 CLI::Option* add_type(CLI::App& command, std::string& type);

@@ -114,16 +114,8 @@ void add_eval(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<PerplexityArguments>();
   CLI::App& command = *eval.add_subcommand("ppl", "Perplexity on a text");
   add_model(command, arguments->model);
-  command.add_option("--text", arguments->text, "Text to predict; - is standard input")
-      ->required()
-      ->option_text("FILE");
+  add_windows_of_text(command, arguments->text, arguments->max_tokens, arguments->window);
   add_widths(command, "--widths", arguments->widths, "Widths to measure at (default: every level)");
-  command.add_option("--max-tokens", arguments->max_tokens, "Use only the first N tokens of the text")
-      ->check(CLI::Range(2, 1 << 30))
-      ->option_text("N");
-  command.add_option("--window", arguments->window, "Tokens that see each other")
-      ->check(CLI::Range(2, 1 << 20))
-      ->option_text("N [" + std::to_string(arguments->window) + "]");
   add_kv(command, arguments->kv);
   command.add_option("--svg", arguments->svg, "Write a plot of perplexity against cost")->option_text("FILE");
   add_threads(command, arguments->threads);

@@ -111,15 +111,7 @@ void add_eval_narrowing(CLI::App& eval, Action& action) {
   CLI::App& command = *eval.add_subcommand(
       "narrowing", "Perplexity behind a prompt that another level has read: what narrowing costs");
   add_model(command, arguments->model);
-  command.add_option("--text", arguments->text, "Text to predict; - is standard input")
-      ->required()
-      ->option_text("FILE");
-  command.add_option("--max-tokens", arguments->max_tokens, "Use only the first N tokens of the text")
-      ->check(CLI::Range(2, 1 << 30))
-      ->option_text("N");
-  command.add_option("--window", arguments->window, "Tokens that see each other")
-      ->check(CLI::Range(2, 1 << 20))
-      ->option_text("N [" + std::to_string(arguments->window) + "]");
+  add_windows_of_text(command, arguments->text, arguments->max_tokens, arguments->window);
   command
       .add_option("--prompt-tokens", arguments->prompt_tokens,
                   "Tokens of a window that are its prompt, and not predicted")

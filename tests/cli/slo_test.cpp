@@ -16,27 +16,11 @@ std::string shipped(const std::string& file) {
 
 TEST_CASE("elms eval slo replays a trace and reports every class of every strategy", "[cli][slo]") {
   const std::string html = elms_test::scratch_path("slo.html");
-  const auto json = elms_json({"eval",
-                               "slo",
-                               "--model",
-                               shipped("elms-mini.gguf"),
-                               "--refiner",
-                               shipped("elms-refiner.gguf"),
-                               "--tasks",
-                               shipped("phone_tasks.jsonl"),
-                               "--requests",
-                               "6",
-                               "--keep-ratios",
-                               "0.5",
-                               "--skew",
-                               "-1",
-                               "--cpu-time",
-                               "--calibrate-seconds",
-                               "0.3",
-                               "--strategies",
-                               "elms,full,paper-rule,oracle",
-                               "--html",
-                               html});
+  const auto json = elms_json({"eval", "slo", "--model", shipped("elms-mini.gguf"), "--refiner",
+                               shipped("elms-refiner.gguf"), "--tasks", shipped("phone_tasks.jsonl"),
+                               "--requests", "6", "--keep-ratios", "0.5", "--skew", "-1", "--cpu-time",
+                               "--calibrate-seconds", "0.3", "--strategies", "elms,full,paper-rule,oracle",
+                               "--html", html});
   REQUIRE(json["strategies"].size() == 4);
   CHECK(json["strategies"][0]["name"] == "elms");
   for (const auto& strategy : json["strategies"]) {

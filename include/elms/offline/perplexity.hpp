@@ -36,8 +36,8 @@ struct PerplexityResult {
 };
 
 /// One result for each of `levels`. Every window starts with BOS where the vocabulary has one, and predicts
-/// all its other tokens behind the prompt. kInvalidArgument where the text has not two tokens more than a
-/// prompt. Sums are kept in double.
+/// all its other tokens behind the prompt. kInvalidArgument where the text has fewer than two tokens, or
+/// none behind the first prompt. Sums are kept in double.
 [[nodiscard]] Result<std::vector<PerplexityResult>> evaluate_perplexity(
     std::shared_ptr<const ElasticModel> model, std::span<const TokenId> tokens, std::span<const int> levels,
     const PerplexityOptions& options = {});
