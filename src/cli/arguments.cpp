@@ -56,9 +56,7 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<double>&
 
 void add_windows_of_text(CLI::App& command, std::string& text, std::int32_t& max_tokens,
                          std::int32_t& window) {
-  command.add_option("--text", text, "Text to predict; - is standard input")
-      ->required()
-      ->option_text("FILE");
+  command.add_option("--text", text, "Text to predict; - is standard input")->required()->option_text("FILE");
   command.add_option("--max-tokens", max_tokens, "Use only the first N tokens of the text")
       ->check(CLI::Range(2, 1 << 30))
       ->option_text("N");
