@@ -19,6 +19,10 @@ struct CalibrationOptions {
   std::shared_ptr<ThreadPool> pool{};  ///< of the sessions; null: the model's
   KvType kv_type = KvType::kF16;
   std::int32_t batch_tokens = 512;  ///< of the sessions
+  /// Idle before each run, as a device is before a request: caches are another's by then and the clock is low
+  /// (measured on a VM: the first millisecond of work takes 1.5 times as long after 60 ms). At most what
+  /// leaves half of the seconds to the runs. 0 where requests will come without a break.
+  double pause_ms = 20.0;
   std::int32_t max_tokens =
       512;  ///< longest prompt and context to time; less where the model or the time allow less
   /// Runs the refiner over about so many words; empty: the refiner's time stays a guess that requests

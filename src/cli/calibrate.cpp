@@ -24,6 +24,7 @@ struct CalibrateArguments {
   std::string model, refiner, output, plot;
   double seconds = 15.0;
   double check_seconds = 8.0;
+  double pause_ms = elms::CalibrationOptions().pause_ms;
   std::size_t threads = 0;
   elms::KvType kv = elms::KvType::kF16;
   bool save = false;
@@ -159,6 +160,7 @@ elms::Status run_calibrate(const CalibrateArguments& given) {
     elms::CalibrationOptions options;
     options.seconds = arguments.seconds;
     options.held_out_seconds = arguments.check_seconds;
+    options.pause_ms = arguments.cpu_time ? 0.0 : arguments.pause_ms;
     options.kv_type = arguments.kv;
     if (refiner != nullptr) options.refine = elms::refiner_timing(refiner);
     if (arguments.cpu_time) {
@@ -202,6 +204,11 @@ void add_calibrate(CLI::App& app, Action& action) {
                   "Seconds more for levels, lengths and contexts that are not fitted; 0: none")
       ->check(CLI::Range(0.0, 600.0))
       ->option_text("S [8]");
+  command
+      .add_option("--pause-ms", arguments->pause_ms,
+                  "Idle before each run, as a device is before a request; 0: none")
+      ->check(CLI::Range(0.0, 10000.0))
+      ->option_text("MS [20]");
   CLI::Option* output =
       command.add_option("-o,--output", arguments->output, "Write the profile to this file")
           ->option_text("FILE.json");

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -200,6 +202,8 @@ class Calibrator {
     const double share = budget / static_cast<double>(std::max<std::size_t>(1, points_.size()));
     const double start = clock_ms();
     constexpr std::size_t kLeastRuns = 3, kMaxRuns = 400;
+    const std::chrono::duration<double, std::milli> pause(
+        std::clamp(options_.pause_ms, 0.0, share / (2.0 * kLeastRuns)));
     for (bool any = true; any;) {
       any = false;
       for (Timed& timed : points_) {
@@ -210,6 +214,7 @@ class Calibrator {
         if (enough && (late || runs.size() >= kMaxRuns ||
                        timed.spent_ms + timed.spent_ms / static_cast<double>(runs.size()) > share))
           continue;
+        if (pause.count() > 0.0) std::this_thread::sleep_for(pause);
         ELMS_ASSIGN_OR_RETURN(const double ms, time_once(timed));
         runs.push_back(std::max(ms, 1e-6));
         timed.spent_ms += clock_ms() - before;

@@ -33,6 +33,7 @@ class LayerLadder : public Contender {
     elms::CalibrationOptions calibration;
     calibration.seconds = std::min(2.0, parts.options.calibration_seconds);
     calibration.clock_ms = function_of(parts.clock);
+    if (parts.clock->is_cpu_time()) calibration.pause_ms = 0.0;
     ELMS_ASSIGN_OR_RETURN(Calibration calibrated, calibrate(service.model, calibration));
     planner.profile = std::move(calibrated.profile);
     ELMS_ASSIGN_OR_RETURN(service.planner, SLOPlanner::create(service.model, std::move(planner)));

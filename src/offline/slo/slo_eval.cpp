@@ -71,6 +71,7 @@ Result<DeviceProfile> profile_of(const SloEvalOptions& options, std::shared_ptr<
   elms::CalibrationOptions calibration;
   calibration.seconds = options.calibration_seconds;
   calibration.clock_ms = function_of(std::move(clock));
+  if (options.cpu_time) calibration.pause_ms = 0.0;  // the replay skips its pauses, too
   if (options.refiner != nullptr) calibration.refine = refiner_timing(options.refiner);
   if (options.progress) {
     calibration.on_progress = [&](double fraction) { return options.progress({"calibrate", fraction}); };
