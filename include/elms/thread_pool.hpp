@@ -13,7 +13,9 @@ struct pthreadpool;  // the host may hand in its own (https://github.com/Maratys
 
 namespace elms::inline v0 {
 
-/// A handle on a pthreadpool. Threads start at the first parallel call that has more than one item, not before.
+/// Threads for short parallel sections, elms' own or a pthreadpool's. They start at the first parallel call that has more
+/// than one item, not before; elms' own wait a millisecond for the next section, giving their core to whoever wants it,
+/// and sleep then.
 ///
 /// Thread-safe: several sessions may share one pool; their parallel sections then take turns. Work started from
 /// inside a parallel section of the same pool is a deadlock.
@@ -25,6 +27,9 @@ class ThreadPool {
 
   /// Uses the host's pool, which must outlive the handle. kInvalidArgument for a null pointer.
   [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> borrow(::pthreadpool* pool);
+
+  /// As create(), on a pthreadpool, for who computes with libraries that want one (XNNPACK).
+  [[nodiscard]] static Result<std::shared_ptr<ThreadPool>> create_native(std::size_t n_threads = 0);
 
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -38,9 +43,12 @@ class ThreadPool {
   /// not offer it or threads could not be started, kInvalidArgument where fewer CPUs are allowed than there are threads.
   [[nodiscard]] Result<std::vector<int>> pin_threads();
 
-  /// The pthreadpool behind this handle, its threads started, for libraries that compute on one; null where everything runs
-  /// on the calling thread, which such libraries take too.
+  /// The pthreadpool behind this handle, its threads started, for libraries that compute on one; null where there is none,
+  /// or one thread: such libraries compute on the calling thread then.
   [[nodiscard]] ::pthreadpool* native() noexcept;
+  /// Sends the threads of a pthreadpool of our own to sleep, which would spin for tens of milliseconds and hold up others'
+  /// threads. After the last of some sections that belong together.
+  void rest() noexcept;
 
   /// Calls fn(i) for every i in [0, n_items), each once, from any thread, and returns when all are done. fn must not
   /// throw. No allocation after the first call.

@@ -7,6 +7,7 @@
 #include <new>
 #include <thread>
 
+#include "core/fork_join.hpp"
 #include "elms/detail/cpu.hpp"
 #include "elms/detail/error.hpp"
 
@@ -26,9 +27,11 @@ extern "C" void __tsan_release(void* address);  // NOLINT
 namespace elms::inline v0 {
 
 struct ThreadPool::Impl {
+  std::once_flag started;
+  detail::ForkJoin threads;     ///< unless on_pthreadpool
+  bool on_pthreadpool = false;  ///< the host's, or what XNNPACK computes on
   pthreadpool_t pool = nullptr;
   bool owned = true;
-  std::once_flag started;
 };
 
 namespace {
@@ -87,19 +90,39 @@ Result<std::shared_ptr<ThreadPool>> ThreadPool::create(std::size_t n_threads) {
 Result<std::shared_ptr<ThreadPool>> ThreadPool::borrow(::pthreadpool* host_pool) {
   if (host_pool == nullptr) return detail::invalid_argument("thread pool: the host's pthreadpool is null");
   ELMS_ASSIGN_OR_RETURN(std::shared_ptr<ThreadPool> pool, make(pthreadpool_get_threads_count(host_pool)));
+  pool->impl_->on_pthreadpool = true;
   pool->impl_->pool = host_pool;
   pool->impl_->owned = false;
   return pool;
 }
 
-bool ThreadPool::start() noexcept {
-  std::call_once(impl_->started, [this] {
-    if (impl_->pool == nullptr) impl_->pool = pthreadpool_create(n_threads_);
-  });
-  return impl_->pool != nullptr && pthreadpool_get_threads_count(impl_->pool) > 1;
+Result<std::shared_ptr<ThreadPool>> ThreadPool::create_native(std::size_t n_threads) {
+  ELMS_ASSIGN_OR_RETURN(std::shared_ptr<ThreadPool> pool, create(n_threads));
+  pool->impl_->on_pthreadpool = true;
+  return pool;
 }
 
-::pthreadpool* ThreadPool::native() noexcept { return n_threads_ > 1 && start() ? impl_->pool : nullptr; }
+bool ThreadPool::start() noexcept {
+  std::call_once(impl_->started, [this] {
+    if (!impl_->on_pthreadpool) {
+      impl_->threads.start(n_threads_);
+    } else if (impl_->pool == nullptr) {
+      impl_->pool = pthreadpool_create(n_threads_);
+    }
+  });
+  return impl_->on_pthreadpool ? pthreadpool_get_threads_count(impl_->pool) > 1
+                               : impl_->threads.n_workers() > 0;
+}
+
+::pthreadpool* ThreadPool::native() noexcept {
+  return impl_->on_pthreadpool && n_threads_ > 1 && start() ? impl_->pool : nullptr;
+}
+
+void ThreadPool::rest() noexcept {
+  if (!impl_->on_pthreadpool || !impl_->owned || impl_->pool == nullptr) return;
+  pthreadpool_parallelize_1d(
+      impl_->pool, [](void*, std::size_t) {}, nullptr, n_threads_, PTHREADPOOL_FLAG_YIELD_WORKERS);
+}
 
 Result<std::vector<int>> ThreadPool::pin_threads() {
   return detail::or_out_of_memory([&] { return pin(); });
@@ -109,7 +132,8 @@ Result<std::vector<int>> ThreadPool::pin() {
   const std::vector<int> cpus = detail::allowed_cpus_fastest_first();
   if (cpus.empty()) return detail::unsupported("thread pool: this system does not bind threads to CPUs");
   if (cpus.size() < n_threads_) {
-    return detail::invalid_argument("thread pool: ", n_threads_, " threads, but only ", cpus.size(), " CPUs are allowed");
+    return detail::invalid_argument("thread pool: ", n_threads_, " threads, but only ", cpus.size(),
+                                    " CPUs are allowed");
   }
   if (n_threads_ > 1 && !start()) return detail::unsupported("thread pool: its threads could not be started");
   std::vector<Result<int>> bound(n_threads_, Result<int>(-1));
@@ -130,6 +154,7 @@ Result<std::vector<int>> ThreadPool::pin() {
 
 void ThreadPool::run(void (*task)(void*, std::size_t), void* context, std::size_t n_items) noexcept {
   start();
+  if (!impl_->on_pthreadpool) return impl_->threads.run(task, context, n_items);
   // A pool that could not start its threads is null: pthreadpool then runs every item on the calling thread.
   Fork fork{task, context, 0, 0};
   release(&fork.at_fork);

@@ -80,6 +80,7 @@ Status Encoder::Impl::run_windows(std::span<const TokenId> tokens, float* keep_p
     ELMS_RETURN_IF_ERROR(pass.run(parts->decision_layers, cancel));
     pool_states();
   }
+  parts->settings.pool->rest();
   for (std::size_t t = 0; keep_probability != nullptr && windows.count() > 1 && t < tokens.size(); ++t) {
     keep_probability[t] /= windows.total_weight(t);
   }
@@ -211,6 +212,7 @@ Status Encoder::hidden(std::span<const TokenId> tokens, std::span<float> states)
     return invalid_argument("encoder: there are ", n, " states, but room for ", states.size());
   ELMS_RETURN_IF_ERROR(impl_->embed_window(tokens));
   ELMS_RETURN_IF_ERROR(impl_->pass.run(impl_->parts->layers, impl_->cancel));
+  impl_->parts->settings.pool->rest();
   std::copy_n(impl_->pass.states().data(), n, states.data());
   return {};
 }
@@ -240,6 +242,7 @@ Status Encoder::hidden_batch(std::span<const TokenId> tokens, std::span<const st
                   out + static_cast<std::size_t>(impl_->window[i].position) * d);
     }
   }
+  impl_->parts->settings.pool->rest();
   return {};
 }
 

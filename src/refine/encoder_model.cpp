@@ -86,7 +86,13 @@ Result<std::shared_ptr<const EncoderModel>> EncoderModel::open(const std::string
   }
   parts->settings.precision = options.precision.value_or(stored_precision(parts->file));
   ELMS_ASSIGN_OR_RETURN(parts->settings.kernels, select_kernels());
-  parts->settings.pool = parts->pool.get();
+  // XNNPACK brings its own kind of pool, and one pass computes on one pool.
+  parts->compute_pool = parts->pool;
+  if (parts->settings.precision == EncoderPrecision::kF32 && parts->pool->n_threads() > 1 &&
+      parts->pool->native() == nullptr) {
+    ELMS_ASSIGN_OR_RETURN(parts->compute_pool, ThreadPool::create_native(parts->pool->n_threads()));
+  }
+  parts->settings.pool = parts->compute_pool.get();
   ELMS_RETURN_IF_ERROR(load_parts(*parts));
   std::unique_ptr<const EncoderModel> model(new (std::nothrow) EncoderModel(std::move(parts)));
   if (model == nullptr) return error(StatusCode::kOutOfMemory, path, ": out of memory");

@@ -31,7 +31,8 @@ struct EncoderParts {
 
   EncoderFile file;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::shared_ptr<ThreadPool> pool;
+  std::shared_ptr<ThreadPool> pool;          ///< as given
+  std::shared_ptr<ThreadPool> compute_pool;  ///< of the same number of threads, where XNNPACK needs another
   LinearSettings settings;
   SourceTensor token_table;     ///< [n_vocab, d_embedding], in the mapping
   SourceTensor position_table;  ///< [max_positions, d_model], in the mapping
