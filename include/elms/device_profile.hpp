@@ -18,11 +18,12 @@ enum class Phase : std::uint8_t {
   kRefine,   ///< the refiner's pass over the compressible words
   kPrefill,  ///< tokens that the cache does not hold, to the first answer token
   kDecode,   ///< each further token
+  kCut,      ///< choosing what of the prompt stays, and encoding that; the refiner's pass not included
 };
-inline constexpr std::size_t kPhaseCount = 3;
-/// "refine", "prefill", "decode".
+inline constexpr std::size_t kPhaseCount = 4;
+/// "refine", "prefill", "decode", "cut".
 [[nodiscard]] constexpr const char* phase_name(Phase phase) noexcept {
-  constexpr const char* kNames[kPhaseCount] = {"refine", "prefill", "decode"};
+  constexpr const char* kNames[kPhaseCount] = {"refine", "prefill", "decode", "cut"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 

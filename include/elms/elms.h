@@ -403,6 +403,8 @@ typedef struct elms_observation {
   int32_t n_decoded_tokens; /* after the first */
   int32_t context_tokens;   /* position of the first of them */
   double decode_ms;         /* of all of them */
+  int32_t n_cut_words;      /* that were chosen from without the refiner, or with scores that it gave before */
+  double cut_ms;
 } elms_observation;
 elms_code elms_planner_observe(elms_planner* planner, const elms_observation* observation, elms_error* error);
 void elms_planner_forget(elms_planner* planner); /* what was observed */

@@ -91,6 +91,7 @@ struct Strategy {
   std::int32_t n_prefill_tokens = 0;  ///< that are to be computed
   std::int32_t n_reused_tokens = 0;   ///< that come from the cache
   std::int32_t n_refine_words = 0;    ///< that the refiner reads
+  std::int32_t n_cut_words = 0;       ///< that are chosen from, where the prompt is cut; estimated
   double ttft_ms = 0.0;               ///< elapsed_ms included
   double tpot_ms = 0.0;
   double ttft_margin_ms = 0.0;  ///< ttft_ms + ttft_margin_ms <= target where feasible
@@ -116,6 +117,9 @@ struct Observation {
   int level = 0;
   std::int32_t n_refine_words = 0;
   double refine_ms = 0.0;
+  std::int32_t n_cut_words =
+      0;  ///< that were chosen from without the refiner, or with scores that it gave before
+  double cut_ms = 0.0;
   std::int32_t n_prefill_tokens = 0, n_cached_tokens = 0;  ///< computed, and in the cache before
   double prefill_ms = 0.0;            ///< to the first token, refiner and queue not included
   std::int32_t n_decoded_tokens = 0;  ///< after the first

@@ -65,12 +65,14 @@ class SLOPlanner {
   void forget();
 
   /// To the first token: refiner, then n_prefill_tokens on top of n_cached_tokens at a level. 0 words: no
-  /// refiner.
+  /// refiner. Cutting is not included.
   [[nodiscard]] Prediction predict_ttft(int level, std::int32_t n_prefill_tokens,
                                         std::int32_t n_cached_tokens = 0, std::int32_t n_refine_words = 0,
                                         double confidence = 0.99) const;
   /// The refiner's pass over n_words.
   [[nodiscard]] Prediction predict_refine(std::int32_t n_words, double confidence = 0.99) const;
+  /// Choosing what stays of n_words, and encoding it.
+  [[nodiscard]] Prediction predict_cut(std::int32_t n_words, double confidence = 0.99) const;
   /// The mean of n_tokens tokens at a level with about context_tokens before them.
   [[nodiscard]] Prediction predict_tpot(int level, std::int32_t context_tokens, double confidence = 0.99,
                                         std::int32_t n_tokens = 64) const;
@@ -302,6 +304,7 @@ inline void SLOPlanner::observe(const Observation& seen) {
   ensure_probed();
   if (!options_.learn || seen.level < 0 || seen.level >= latency_.n_levels()) return;
   if (seen.n_refine_words > 0) learn(Phase::kRefine, seen.refine_ms, latency_.refine_ms(seen.n_refine_words));
+  if (seen.n_cut_words > 0) learn(Phase::kCut, seen.cut_ms, latency_.cut_ms(seen.n_cut_words));
   if (seen.n_prefill_tokens > 0) {
     learn(Phase::kPrefill, seen.prefill_ms,
           latency_.prefill_ms(seen.level, seen.n_prefill_tokens, seen.n_cached_tokens));
@@ -332,6 +335,13 @@ inline Prediction SLOPlanner::predict_refine(std::int32_t n_words, double confid
   const auto now = states(confidence);
   const double ms = n_words > 0 ? latency_.refine_ms(n_words) * now[0].factor : 0.0;
   return {ms, now[0].margin_ms(ms)};
+}
+
+inline Prediction SLOPlanner::predict_cut(std::int32_t n_words, double confidence) const {
+  ensure_probed();
+  const auto now = states(confidence);
+  const double ms = n_words > 0 ? latency_.cut_ms(n_words) * now[3].factor : 0.0;
+  return {ms, now[3].margin_ms(ms)};
 }
 
 inline Prediction SLOPlanner::predict_tpot(int level, std::int32_t context_tokens, double confidence,

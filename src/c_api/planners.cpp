@@ -75,6 +75,8 @@ Status observe_request(elms_planner* planner, const elms_observation* given) {
   observation.n_decoded_tokens = seen.n_decoded_tokens;
   observation.context_tokens = seen.context_tokens;
   observation.decode_ms = seen.decode_ms;
+  observation.n_cut_words = seen.n_cut_words;
+  observation.cut_ms = seen.cut_ms;
   planner->planner->observe(observation);
   return {};
 }
@@ -114,7 +116,8 @@ void elms_planner_forget(elms_planner* planner) {
 
 elms_code elms_planner_note(const elms_planner* planner, char* text, size_t capacity, size_t* text_bytes,
                             elms_error* error) {
-  return elms::detail::report([&] { return elms::detail::note_of(planner, text, capacity, text_bytes); }, error);
+  return elms::detail::report([&] { return elms::detail::note_of(planner, text, capacity, text_bytes); },
+                              error);
 }
 
 }  // extern "C"

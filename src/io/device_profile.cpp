@@ -19,7 +19,7 @@ namespace {
 using detail::JsonObject;
 using detail::malformed;
 
-constexpr std::int32_t kProfileVersion = 2;
+constexpr std::int32_t kProfileVersion = 3;
 constexpr std::uint64_t kMaxProfileBytes = 1 << 20;
 constexpr std::size_t kMaxNoise = 256;
 
@@ -31,6 +31,8 @@ std::span<const char* const> term_names(Phase phase) {
       return detail::kPrefillTerms;
     case Phase::kDecode:
       return detail::kDecodeTerms;
+    case Phase::kCut:
+      return detail::kCutTerms;
   }
   return {};
 }
@@ -115,8 +117,8 @@ Result<PhaseProfile> parse_phase(const JsonObject& object, Phase phase) {
   return profile;
 }
 
-/// Text of a JSON object, member by member: a container of nlohmann::json takes memory to be given back, and ends the
-/// process where there is none.
+/// Text of a JSON object, member by member: a container of nlohmann::json takes memory to be given back, and
+/// ends the process where there is none.
 class ObjectText {
  public:
   /// A value that is no container.

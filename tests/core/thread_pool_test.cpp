@@ -36,12 +36,50 @@ TEST_CASE("thread_pool calls every item once", "[core][thread_pool][threads]") {
     CHECK(pool->n_threads() == n_threads);
     for (const std::size_t n_items : {0u, 1u, 2u, 7u, 8u, 9u, 1000u}) {
       CAPTURE(n_threads, n_items);
-      // Plain integers: an item that runs twice at once, or after parallel_for returned, is a race for ThreadSanitizer.
+      // Plain integers: an item that runs twice at once, or after parallel_for returned, is a race for
+      // ThreadSanitizer.
       std::vector<int> n_calls(n_items, 0);
       pool->parallel_for(n_items, [&](std::size_t i) { ++n_calls[i]; });
       REQUIRE(std::count(n_calls.begin(), n_calls.end(), 1) == static_cast<std::ptrdiff_t>(n_items));
     }
   }
+}
+
+TEST_CASE("thread_pool takes more items than a share counts", "[core][thread_pool]") {
+  constexpr std::size_t kItems = (1u << 21) + 3;  // in blocks of three
+  const std::shared_ptr<ThreadPool> pool = make_pool(2);
+  std::vector<std::uint8_t> n_calls(kItems, 0);
+  pool->parallel_for(kItems, [&](std::size_t i) { ++n_calls[i]; });
+  CHECK(std::count(n_calls.begin(), n_calls.end(), 1) == static_cast<std::ptrdiff_t>(kItems));
+}
+
+TEST_CASE("thread_pool wakes threads that went to sleep", "[core][thread_pool][threads]") {
+  const std::shared_ptr<ThreadPool> pool = make_pool(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));  // about as long as they stay awake
+    // Each item waits for the others, which takes all three threads.
+    std::atomic<int> n_started{0};
+    pool->parallel_for(3, [&](std::size_t) {
+      ++n_started;
+      while (n_started.load() < 3) std::this_thread::yield();
+    });
+    CHECK(n_started.load() == 3);
+  }
+}
+
+TEST_CASE("thread_pool on a pthreadpool is one that XNNPACK takes", "[core][thread_pool][threads]") {
+  CHECK(make_pool(2)->native() == nullptr);
+  const auto pool = ThreadPool::create_native(2);
+  REQUIRE_OK(pool);
+  REQUIRE((*pool)->native() != nullptr);
+  CHECK(pthreadpool_get_threads_count((*pool)->native()) == 2);
+  std::vector<int> n_calls(1000, 0);
+  for (int round = 0; round < 3; ++round) {
+    (*pool)->parallel_for(n_calls.size(), [&](std::size_t i) { ++n_calls[i]; });
+    (*pool)->rest();
+  }
+  CHECK(n_calls == std::vector<int>(1000, 3));
+  CHECK((*ThreadPool::create_native(1))->native() == nullptr);
 }
 
 TEST_CASE("thread_pool makes the work of one section visible to the next", "[core][thread_pool][threads]") {
@@ -86,7 +124,8 @@ TEST_CASE("thread_pool is shared by callers on several threads", "[core][thread_
   std::vector<std::thread> callers;
   for (std::vector<int>& mine : n_calls) {
     callers.emplace_back([&pool, &mine] {
-      for (int round = 0; round < 30; ++round) pool->parallel_for(kItems, [&mine](std::size_t i) { ++mine[i]; });
+      for (int round = 0; round < 30; ++round)
+        pool->parallel_for(kItems, [&mine](std::size_t i) { ++mine[i]; });
     });
   }
   for (std::thread& caller : callers) caller.join();
@@ -118,7 +157,8 @@ TEST_CASE("thread_pool refuses an absurd number of threads", "[core][thread_pool
 TEST_CASE("thread_pool borrows the host's pool and leaves it alive", "[core][thread_pool][threads]") {
   CHECK(ThreadPool::borrow(nullptr).error().code() == StatusCode::kInvalidArgument);
 
-  const std::unique_ptr<::pthreadpool, void (*)(pthreadpool_t)> host(pthreadpool_create(2), pthreadpool_destroy);
+  const std::unique_ptr<::pthreadpool, void (*)(pthreadpool_t)> host(pthreadpool_create(2),
+                                                                     pthreadpool_destroy);
   REQUIRE(host != nullptr);
   std::vector<int> n_calls(10, 0);
   {
@@ -129,10 +169,12 @@ TEST_CASE("thread_pool borrows the host's pool and leaves it alive", "[core][thr
   }
   CHECK(n_calls == std::vector<int>(10, 1));
 
-  // Straight through the host's pool, ThreadSanitizer sees no fork and no join: these items touch one atomic, no more.
+  // Straight through the host's pool, ThreadSanitizer sees no fork and no join: these items touch one atomic,
+  // no more.
   static std::atomic<int> n_host_calls{0};
   n_host_calls = 0;
-  pthreadpool_parallelize_1d(host.get(), [](void*, std::size_t) { ++n_host_calls; }, nullptr, 10, 0);
+  pthreadpool_parallelize_1d(
+      host.get(), [](void*, std::size_t) { ++n_host_calls; }, nullptr, 10, 0);
   CHECK(n_host_calls == 10);
 }
 
@@ -157,7 +199,8 @@ TEST_CASE("thread_pool starts no thread before it is needed and ends its threads
     CHECK(count_os_threads() == n_before + 3);
   }
   // The kernel takes a joined thread out of /proc a moment later.
-  for (int i = 0; i < 1000 && count_os_threads() > n_before; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 1000 && count_os_threads() > n_before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   CHECK(count_os_threads() == n_before);
 }
 #endif
@@ -168,7 +211,8 @@ TEST_CASE("thread_pool binds each thread to a CPU of its own", "[core][thread_po
   Result<std::vector<int>> too_many = std::vector<int>();
   std::set<int> seen;
   std::thread([&] {
-    const std::shared_ptr<ThreadPool> pool = make_pool(std::min(2u, std::max(1u, std::thread::hardware_concurrency())));
+    const std::shared_ptr<ThreadPool> pool =
+        make_pool(std::min(2u, std::max(1u, std::thread::hardware_concurrency())));
     cpus = pool->pin_threads();
     std::mutex mutex;
     for (int round = 0; round < 50; ++round) {
@@ -185,7 +229,8 @@ TEST_CASE("thread_pool binds each thread to a CPU of its own", "[core][thread_po
   const std::set<int> distinct(cpus->begin(), cpus->end());
   CHECK(distinct.size() == cpus->size());
   CHECK(std::includes(distinct.begin(), distinct.end(), seen.begin(), seen.end()));
-  if (std::thread::hardware_concurrency() < 256) CHECK(too_many.error().code() == StatusCode::kInvalidArgument);
+  if (std::thread::hardware_concurrency() < 256)
+    CHECK(too_many.error().code() == StatusCode::kInvalidArgument);
 }
 
 }  // namespace

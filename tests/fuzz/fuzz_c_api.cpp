@@ -395,9 +395,9 @@ class Calls {
     Roomy<elms_observation> observation;
     elms_observation& o = observation.value;
     for (std::int32_t* count : {&o.level, &o.n_refine_words, &o.n_prefill_tokens, &o.n_cached_tokens,
-                                &o.n_decoded_tokens, &o.context_tokens})
+                                &o.n_decoded_tokens, &o.context_tokens, &o.n_cut_words})
       *count = values_.integer();
-    for (double* time : {&o.refine_ms, &o.prefill_ms, &o.decode_ms}) *time = values_.real();
+    for (double* time : {&o.refine_ms, &o.prefill_ms, &o.decode_ms, &o.cut_ms}) *time = values_.real();
     check(elms_planner_observe(planner, values_.sized(observation), error()));
     if (in_.byte() % 4 == 0) elms_planner_forget(planner);
     std::array<char, 100> note{};

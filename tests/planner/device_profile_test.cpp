@@ -66,7 +66,7 @@ TEST_CASE("damaged profiles are refused with the key that is wrong", "[planner][
     REQUIRE_FALSE(parsed.has_value());
     return parsed.error();
   };
-  CHECK(error_of("\"elms_profile\": 2", "\"elms_profile\": 7").code() == StatusCode::kUnsupported);
+  CHECK(error_of("\"elms_profile\": 3", "\"elms_profile\": 7").code() == StatusCode::kUnsupported);
   CHECK(error_of("\"shared_section\": 0.0", "\"shared_section\": -1.0").message().find("shared_section") !=
         std::string::npos);
   CHECK(error_of("\"shared_section\": 0.0", "\"shared_section\": 1e999").code() ==

@@ -160,6 +160,42 @@ TEST_CASE("without targets the whole prompt runs at full width", "[planner][plan
   }
 }
 
+TEST_CASE("cutting takes its time, whoever says what stays, and requests teach how long", "[planner][plan]") {
+  const auto model = planner_model();
+  elms::PlannerOptions options;
+  options.profile = synthetic_profile(*model);
+  options.levels = {0};
+  options.keep_ratios = {0.5};
+  const auto plan_of = [&](const elms::SLOPlanner& planner, double ttft_ms) {
+    PlanRequest request = usual_request();
+    request.n_refine_words = 0;
+    request.policy = elms::InfeasiblePolicy::kBestEffort;
+    request.slo.ttft_ms = ttft_ms;
+    return planner.plan(request);
+  };
+  const auto quick = elms::SLOPlanner::create(model, options);
+  (*options.profile)[elms::Phase::kCut].coefficients = {1.0, 0.02};
+  const auto slow = elms::SLOPlanner::create(model, options);
+  REQUIRE_OK(quick);
+  REQUIRE_OK(slow);
+  const Plan whole = plan_of(**slow, 1e9), before = plan_of(**quick, 0.01), after = plan_of(**slow, 0.01);
+  CHECK(whole.keep_ratio == 1.0);
+  CHECK(whole.n_cut_words == 0);
+  REQUIRE(before.keep_ratio == 0.5);
+  REQUIRE(after.keep_ratio == 0.5);
+  CHECK(after.n_cut_words == 225);  // of 300 tokens
+  CHECK(after.ttft_ms == Approx(before.ttft_ms + 1.0 + 0.02 * 225));
+  CHECK((*slow)->predict_cut(225).ms == Approx(1.0 + 0.02 * 225));
+
+  elms::Observation seen;
+  seen.n_cut_words = 225;
+  seen.cut_ms = 11.0;  // twice as long
+  for (int i = 0; i < 8; ++i) (*slow)->observe(seen);
+  CHECK((*slow)->drift(elms::Phase::kCut) == Approx(2.0).epsilon(0.05));
+  CHECK((*slow)->drift(elms::Phase::kPrefill) == 1.0);
+  CHECK(plan_of(**slow, 0.01).ttft_ms == Approx(before.ttft_ms + 11.0).epsilon(0.05));
+}
+
 TEST_CASE("what nothing can serve is infeasible, and the policy decides", "[planner][plan]") {
   const auto planner = synthetic_planner(planner_model());
   PlanRequest request = usual_request();

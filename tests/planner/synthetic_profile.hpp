@@ -32,6 +32,7 @@ inline elms::DeviceProfile synthetic_profile(const elms::ElasticModel& model, do
   profile[elms::Phase::kRefine].coefficients = {2.0, 0.02};
   profile[elms::Phase::kPrefill].coefficients = {1.0, 2.0, 3.0, 10.0, 0.0, 5.0, 4.0, 8.0};
   profile[elms::Phase::kDecode].coefficients = {1.0, 40.0, 0.0, 30.0, 100.0};
+  profile[elms::Phase::kCut].coefficients = {0.0, 0.0};
   for (elms::PhaseProfile& phase : profile.phases) {
     for (int i = -50; i <= 50; ++i) phase.noise.push_back(spread * i / 50.0);
     phase.misfit = spread / 10.0;

@@ -13,9 +13,12 @@
 #include <vector>
 
 #include "elms/calibration.hpp"
+#include "elms/chat_template.hpp"
 #include "elms/detail/latency_model.hpp"
 #include "elms/detail/probe_profile.hpp"
+#include "elms/refine.hpp"
 #include "elms/session.hpp"
+#include "elms/tokenizer.hpp"
 
 namespace elms::inline v0::detail {
 
@@ -33,6 +36,7 @@ class Calibrator {
 
   Result<Calibration> run() {
     const double start = clock_ms();
+    if (const auto tokenizer = model_->tokenizer(); tokenizer.has_value()) tokenizer_ = *tokenizer;
     ELMS_RETURN_IF_ERROR(make_sessions());
     ELMS_RETURN_IF_ERROR(plan());
     list_points();
@@ -169,9 +173,31 @@ class Calibrator {
       add_all(plan_.held_out_levels, plan_.held_out_lengths, plan_.held_out_contexts,
               1 + plan_.contexts.size(), true);
     }
+    if (cuts()) {
+      for (const std::int32_t words : {32, 96, 192}) add(Phase::kCut, 0, words, 0, 0, false);
+    }
     if (options_.refine) {
       for (const std::int32_t words : {32, 96, 192}) add(Phase::kRefine, 0, words, 0, 0, false);
     }
+  }
+
+  [[nodiscard]] bool cuts() const noexcept { return tokenizer_ != nullptr; }
+
+  /// Half of a text of n_words in lines, a question about one of them behind it.
+  Result<double> time_cut(std::int32_t n_words) {
+    constexpr std::int32_t kWordsPerLine = 12;
+    std::string text;
+    for (std::int32_t i = 0; i < n_words; ++i)
+      text += concat("word", i * 7919 % 1000, (i + 1) % kWordsPerLine == 0 ? "\n" : " ");
+    std::vector<Segment> prompt = {Segment::compress(std::move(text)),
+                                   Segment::protect("What is said of word919?\n", SegmentRole::kQuestion)};
+    const double start = clock_ms();
+    const std::vector<float> scores(prompt_words(prompt, {}).size(), 0.0f);
+    ELMS_ASSIGN_OR_RETURN(RefinedPrompt refined, refine_by_scores(prompt, scores, *tokenizer_,
+                                                                  RefineBudget::keep(0.5).or_protected()));
+    for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i].text = std::move(refined.segments[i]);
+    static_cast<void>(encode_segments(*tokenizer_, prompt, true));
+    return clock_ms() - start;
   }
 
   Result<double> time_once(const Timed& timed) {
@@ -181,6 +207,7 @@ class Calibrator {
       ELMS_RETURN_IF_ERROR(options_.refine(point.n_tokens));
       return clock_ms() - start;
     }
+    if (point.phase == Phase::kCut) return time_cut(point.n_tokens);
     Session& session = sessions_[timed.session];
     if (timed.session == 0) {
       session.reset();
@@ -232,6 +259,7 @@ class Calibrator {
     const auto list = [](const auto& terms) { return std::vector<double>(terms.begin(), terms.end()); };
     switch (point.phase) {
       case Phase::kRefine:
+      case Phase::kCut:
         return list(refine_terms(point.n_tokens));
       case Phase::kPrefill:
         return list(
@@ -249,10 +277,11 @@ class Calibrator {
     profile.coarse = false;
     profile.batch_tokens = options_.batch_tokens;
     const LatencyModel works(*model_, profile, n_threads_);
-    double disturbance[kPhaseCount] = {1.0, 1.0, 1.0};
+    double disturbance[kPhaseCount] = {1.0, 1.0, 1.0, 1.0};
     for (std::size_t i = 0; i < kPhaseCount; ++i) {
       const Phase phase = static_cast<Phase>(i);
       if (phase == Phase::kRefine && !options_.refine) continue;
+      if (phase == Phase::kCut && !cuts()) continue;
       disturbance[i] = fit_phase(phase, works, profile[phase]);
     }
     result_.prefill_disturbance = disturbance[static_cast<std::size_t>(Phase::kPrefill)];
@@ -315,6 +344,7 @@ class Calibrator {
   }
 
   std::shared_ptr<const ElasticModel> model_;
+  std::shared_ptr<const Tokenizer> tokenizer_;  ///< null: the model has no vocabulary that elms reads
   const CalibrationOptions& options_;
   SessionOptions session_options_;
   std::size_t n_threads_ = 1;

@@ -72,6 +72,9 @@ class LatencyModel {
   [[nodiscard]] double refine_ms(std::int32_t n_words) const noexcept {
     return predict(profile_[Phase::kRefine].coefficients, refine_terms(n_words));
   }
+  [[nodiscard]] double cut_ms(std::int32_t n_words) const noexcept {
+    return predict(profile_[Phase::kCut].coefficients, refine_terms(n_words));
+  }
   [[nodiscard]] double prefill_ms(int level, std::int32_t n_tokens, std::int32_t n_cached) const noexcept {
     if (n_tokens <= 0) return 0.0;
     PrefillTerms terms = prefill_terms(work(level), n_tokens, std::max(0, n_cached), profile_.batch_tokens);
@@ -114,6 +117,7 @@ class LatencyModel {
   profile.key = std::move(key);
   profile.coarse = true;
   profile[Phase::kRefine].coefficients = {3.0, 0.1 / threads};
+  profile[Phase::kCut].coefficients = {0.1, 0.003};
   // call, weights read a batch (5 GB/s), 20 G multiply-adds a second and thread, row values, sections,
   // attention.
   profile[Phase::kPrefill].coefficients = {

@@ -151,6 +151,7 @@ inline void add_layer_work(const LayerWeights& weights, const LayerShape& slice,
 /// Names of the terms, for JSON and people. The first of each phase is what it costs at any size: the output
 /// head, sampling, barriers.
 inline constexpr std::array<const char*, 2> kRefineTerms = {"call", "word"};
+inline constexpr std::array<const char*, 2> kCutTerms = {"call", "word"};
 inline constexpr std::array<const char*, 8> kPrefillTerms = {
     "call",           "batch_mbyte",         "mmac",           "token_mvalue",
     "shared_section", "self_attention_mmac", "attention_mmac", "cache_mvalue"};
@@ -161,6 +162,7 @@ using RefineTerms = std::array<double, kRefineTerms.size()>;
 using PrefillTerms = std::array<double, kPrefillTerms.size()>;
 using DecodeTerms = std::array<double, kDecodeTerms.size()>;
 
+/// Of the refiner's pass, and of cutting, which reads every word once.
 [[nodiscard]] inline RefineTerms refine_terms(std::int32_t n_words) noexcept {
   return {n_words > 0 ? 1.0 : 0.0, static_cast<double>(std::max(0, n_words))};
 }

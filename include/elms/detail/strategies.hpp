@@ -20,9 +20,12 @@ namespace elms::inline v0::detail {
 
 /// Words that the refiner reads of a request's prompt; where the request does not say, three for four
 /// compressible tokens.
+[[nodiscard]] inline std::int32_t estimated_words(std::int32_t n_tokens) noexcept {
+  return static_cast<std::int32_t>((std::int64_t{n_tokens} * 3 + 3) / 4);
+}
 [[nodiscard]] inline std::int32_t estimated_words(const PlanRequest& request) noexcept {
-  if (request.n_refine_words >= 0) return request.n_refine_words;
-  return static_cast<std::int32_t>((std::int64_t{request.n_compressible_tokens} * 3 + 3) / 4);
+  return request.n_refine_words >= 0 ? request.n_refine_words
+                                     : estimated_words(request.n_compressible_tokens);
 }
 
 /// A request whose counts fit each other.
@@ -65,11 +68,14 @@ class StrategyJudge {
     const PhaseState& refine = states_[0];
     const PhaseState& prefill = states_[1];
     const PhaseState& decode = states_[2];
+    const PhaseState& cut = states_[3];
     const double refine_ms = s.n_refine_words > 0 ? model_.refine_ms(s.n_refine_words) * refine.factor : 0.0;
     const double prefill_ms =
         model_.prefill_ms(level, s.n_prefill_tokens, s.n_reused_tokens) * prefill.factor;
-    s.ttft_ms = request_.elapsed_ms + refine_ms + prefill_ms;
-    s.ttft_margin_ms = std::hypot(refine.margin_ms(refine_ms), prefill.margin_ms(prefill_ms));
+    const double cut_ms = s.n_cut_words > 0 ? model_.cut_ms(s.n_cut_words) * cut.factor : 0.0;
+    s.ttft_ms = request_.elapsed_ms + refine_ms + cut_ms + prefill_ms;
+    s.ttft_margin_ms =
+        std::hypot(refine.margin_ms(refine_ms), cut.margin_ms(cut_ms), prefill.margin_ms(prefill_ms));
     const double n_prompt = s.n_prefill_tokens + s.n_reused_tokens;
     s.tpot_ms = model_.decode_ms(level, n_prompt + request_.n_output_tokens / 2.0) * decode.factor;
     s.tpot_margin_ms = decode.margin_of_mean_ms(s.tpot_ms, request_.n_output_tokens - 1);
@@ -113,6 +119,7 @@ class StrategyJudge {
     if (shortened) {
       const double share = static_cast<double>(free) / std::max(1, request_.n_compressible_tokens);
       s.n_refine_words = static_cast<std::int32_t>(std::ceil(request_.n_refine_words * share));
+      s.n_cut_words = estimated_words(free);
     }
   }
 

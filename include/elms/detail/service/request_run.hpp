@@ -106,12 +106,14 @@ class RequestPlanner {
         std::min(n_prompt, plan.keep_ratio < 1.0 ? request.n_cached_head_tokens : request.n_cached_tokens);
     plan.n_prefill_tokens = n_prompt - plan.n_reused_tokens;
     plan.n_refine_words = plan.keep_ratio < 1.0 ? estimated_words(request) : 0;
+    plan.n_cut_words = plan.keep_ratio < 1.0 ? estimated_words(request.n_compressible_tokens) : 0;
     const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens,
                                                  plan.n_refine_words, request.confidence);
     const Prediction tpot = planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2,
                                                  request.confidence, request.n_output_tokens - 1);
-    plan.ttft_ms = request.elapsed_ms + ttft.ms;
-    plan.ttft_margin_ms = ttft.margin_ms;
+    const Prediction cut = planner.predict_cut(plan.n_cut_words, request.confidence);
+    plan.ttft_ms = request.elapsed_ms + ttft.ms + cut.ms;
+    plan.ttft_margin_ms = std::hypot(ttft.margin_ms, cut.margin_ms);
     plan.tpot_ms = tpot.ms;
     plan.tpot_margin_ms = tpot.margin_ms;
     plan.expected_quality = planner.expected_quality(plan.level, plan.keep_ratio);
@@ -210,7 +212,8 @@ class RequestRun {
         request_.shares.has_value() ? *request_.shares : planner.shares_of(request_.slo, request);
     Result<PromptAnalysis> analysis =
         parts_.options.refiner->analyse(prompt_, refine_options(), shares, &slot_.watch.token());
-    answer_.times.refine_ms += now() - begin_ms;
+    refine_ms_ = now() - begin_ms;
+    answer_.times.refine_ms += refine_ms_;
     if (!analysis.has_value())
       return analysis.error().code() == StatusCode::kCancelled ? Status() : analysis.error();
     if (analysis->strategies.valid()) request.qualities = std::move(analysis->strategies);
@@ -249,11 +252,15 @@ class RequestRun {
         !scores_.empty() ? refine_by_scores(shortened, scores_, *parts_.tokenizer, budget, options)
                          : parts_.options.refiner->refine(shortened, *parts_.tokenizer, budget, options,
                                                           &slot_.watch.token());
-    answer_.times.refine_ms += now() - begin_ms;
-    if (!refined.has_value())
+    if (!refined.has_value()) {
+      answer_.times.refine_ms += now() - begin_ms;
       return refined.error().code() == StatusCode::kCancelled ? Status() : refined.error();
+    }
     for (std::size_t i = 0; i < shortened.size(); ++i) shortened[i].text = std::move(refined->segments[i]);
     tokens_ = encode_segments(*parts_.tokenizer, shortened, request_.messages.empty());
+    const double cut_ms = now() - begin_ms;
+    answer_.times.refine_ms += cut_ms;
+    (scores_.empty() ? refine_ms_ : cut_ms_) += cut_ms;
     answer_.refined_prompt = std::move(refined->text);
     answer_.n_prompt_tokens = static_cast<std::int32_t>(tokens_.size());
     return {};
@@ -339,8 +346,10 @@ class RequestRun {
     if (source.n_tokens() > 0) {
       Observation first;
       first.level = answer_.plan.level;
-      first.n_refine_words = std::max(n_words_read_, answer_.plan.n_refine_words);
-      first.refine_ms = answer_.times.refine_ms;
+      first.n_refine_words = refine_ms_ > 0.0 ? std::max(n_words_read_, answer_.plan.n_refine_words) : 0;
+      first.refine_ms = refine_ms_;
+      first.n_cut_words = cut_ms_ > 0.0 ? answer_.plan.n_cut_words : 0;
+      first.cut_ms = cut_ms_;
       first.n_prefill_tokens = n_prefilled;
       first.n_cached_tokens = answer_.n_reused_tokens;
       first.prefill_ms = answer_.times.prefill_ms;
@@ -359,7 +368,9 @@ class RequestRun {
   Answer& answer_;
   std::vector<float> scores_;      ///< of the prompt's words, where analyse() made them
   std::int32_t n_words_read_ = 0;  ///< by the refiner in analyse()
-  std::vector<TokenId> tokens_;    ///< as run
+  double refine_ms_ = 0.0;         ///< of the refiner, with the cutting where that went with it
+  double cut_ms_ = 0.0;
+  std::vector<TokenId> tokens_;  ///< as run
 };
 
 }  // namespace elms::inline v0::detail
