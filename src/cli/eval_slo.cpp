@@ -17,7 +17,7 @@ namespace {
 namespace offline = elms::offline;
 
 struct SloArguments {
-  std::string model, refiner, profile, html;
+  std::string model, refiner, profile, html, plot;
   std::vector<std::string> tasks, strategies;
   offline::SloEvalOptions options;
   std::size_t threads = 0;
@@ -66,6 +66,7 @@ elms::Status evaluate(const SloArguments& arguments) {
     const std::string title = std::filesystem::path(arguments.model).filename().string();
     ELMS_RETURN_IF_ERROR(write_slo_html(*result, title, arguments.html));
   }
+  if (!arguments.plot.empty()) ELMS_RETURN_IF_ERROR(write_slo_plot(*result, arguments.plot));
   if (arguments.json) {
     print_json(slo_json(*result));
   } else {
@@ -137,6 +138,9 @@ void add_eval_slo(CLI::App& eval, Action& action) {
       ->check(CLI::Range(0.1, 600.0))
       ->option_text("S [15]");
   command.add_option("--html", arguments->html, "Write a page with tables and plots")->option_text("FILE");
+  command
+      .add_option("--plot", arguments->plot, "Draw right and in time by class; the first seven strategies")
+      ->option_text("FILE.svg");
   add_threads(command, arguments->threads);
   add_json(command, arguments->json);
   command.footer(

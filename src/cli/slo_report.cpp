@@ -139,9 +139,9 @@ double in_time(const SloScore& score) {
 Json slo_json(const SloEvalResult& result) {
   Json strategies = Json::array();
   for (const SloStrategyResult& s : result.strategies) strategies.push_back(strategy_json(s, result));
-  return {{"strategies", std::move(strategies)},          {"full_ttft_ms", result.mean_full.ttft_ms},
-          {"full_tpot_ms", result.mean_full.tpot_ms},     {"prompt_tokens", result.mean_prompt_tokens},
-          {"answerable", result.answerable}, {"seconds", result.seconds}};
+  return {{"strategies", std::move(strategies)},      {"full_ttft_ms", result.mean_full.ttft_ms},
+          {"full_tpot_ms", result.mean_full.tpot_ms}, {"prompt_tokens", result.mean_prompt_tokens},
+          {"answerable", result.answerable},          {"seconds", result.seconds}};
 }
 
 void print_slo(const SloEvalResult& result) {
@@ -163,6 +163,10 @@ void print_slo(const SloEvalResult& result) {
                 fixed(result.answerable, 3).c_str());
   }
   std::printf("\n%s\n", kLegend);
+}
+
+elms::Status write_slo_plot(const SloEvalResult& result, const std::string& path) {
+  return write_svg(class_plot(result, "Right and in time", right_in_time), path);
 }
 
 elms::Status write_slo_html(const SloEvalResult& result, const std::string& title, const std::string& path) {

@@ -13,6 +13,8 @@ namespace elms_cli {
 /// ...}
 Json slo_json(const elms::offline::SloEvalResult& result);
 void print_slo(const elms::offline::SloEvalResult& result);
+/// SVG: right and in time, by class. kIoError.
+elms::Status write_slo_plot(const elms::offline::SloEvalResult& result, const std::string& path);
 /// One page with its plots inside. kIoError.
 elms::Status write_slo_html(const elms::offline::SloEvalResult& result, const std::string& title,
                             const std::string& path);
