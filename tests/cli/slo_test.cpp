@@ -15,12 +15,12 @@ std::string shipped(const std::string& file) {
 }  // namespace
 
 TEST_CASE("elms eval slo replays a trace and reports every class of every strategy", "[cli][slo]") {
-  const std::string html = elms_test::scratch_path("slo.html");
+  const std::string html = elms_test::scratch_path("slo.html"), plot = elms_test::scratch_path("slo.svg");
   const auto json = elms_json({"eval", "slo", "--model", shipped("elms-mini.gguf"), "--refiner",
                                shipped("elms-refiner.gguf"), "--tasks", shipped("phone_tasks.jsonl"),
                                "--requests", "6", "--keep-ratios", "0.5", "--skew", "-1", "--cpu-time",
                                "--calibrate-seconds", "0.3", "--strategies", "elms,full,paper-rule,oracle",
-                               "--html", html});
+                               "--html", html, "--plot", plot});
   REQUIRE(json["strategies"].size() == 4);
   CHECK(json["strategies"][0]["name"] == "elms");
   for (const auto& strategy : json["strategies"]) {
@@ -43,6 +43,8 @@ TEST_CASE("elms eval slo replays a trace and reports every class of every strate
   const std::string text(page.begin(), page.end());
   CHECK(text.find("<svg") != std::string::npos);
   CHECK(text.find("paper-rule") != std::string::npos);
+  const auto drawn = elms_test::read_bytes(plot);
+  CHECK(std::string(drawn.begin(), drawn.end()).find("paper-rule") != std::string::npos);
   CHECK(run_elms({"eval", "slo", "-m", shipped("elms-mini.gguf"), "--tasks", shipped("phone_tasks.jsonl"),
                   "--strategies", "luck"})
             .err.find("luck") != std::string::npos);
