@@ -93,6 +93,46 @@ std::string space_ideographs(std::string_view text) {
   return out;
 }
 
+/// BERT's idea of clean, of ASCII and in place.
+void clean_ascii(std::string& text) {
+  std::size_t n = 0;
+  for (const char c : text) {
+    if (c == '\t' || c == '\n' || c == '\r') {
+      text[n++] = ' ';
+    } else if (c >= ' ' && c != 0x7F) {
+      text[n++] = c;
+    }
+  }
+  text.resize(n);
+}
+
+/// Most texts are ASCII, of which most steps leave everything as it is. False where a step is the same for
+/// any text.
+bool apply_to_ascii(const NormalizerStep& step, std::string& text) {
+  using Kind = NormalizerStep::Kind;
+  switch (step.kind) {
+    case Kind::kNfc:
+    case Kind::kNfd:
+    case Kind::kNfkc:
+    case Kind::kNfkd:
+    case Kind::kStripAccents:
+    case Kind::kStripMarks:
+    case Kind::kSpaceIdeographs:
+      return true;
+    case Kind::kLowercase:
+      for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+      return true;
+    case Kind::kCleanText:
+      clean_ascii(text);
+      return true;
+    case Kind::kPrepend:
+    case Kind::kReplace:
+    case Kind::kStrip:
+      break;
+  }
+  return false;
+}
+
 std::string apply(const NormalizerStep& step, std::string text) {
   using Kind = NormalizerStep::Kind;
   switch (step.kind) {
@@ -137,10 +177,14 @@ std::vector<NormalizerStep> bert_normalizer(bool clean, bool ideographs, bool st
   return steps;
 }
 
-std::string normalize(std::span<const NormalizerStep> steps, std::string_view text) {
-  std::string out(text);
-  for (const NormalizerStep& step : steps) out = apply(step, std::move(out));
-  return out;
+void normalize(std::span<const NormalizerStep> steps, std::string_view text, std::string& out) {
+  out.assign(text);
+  bool ascii = is_ascii(text);
+  for (const NormalizerStep& step : steps) {
+    if (ascii && apply_to_ascii(step, out)) continue;
+    out = apply(step, std::move(out));
+    ascii = is_ascii(out);
+  }
 }
 
 }  // namespace elms::inline v0::detail

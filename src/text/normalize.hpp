@@ -35,6 +35,7 @@ struct NormalizerStep {
 [[nodiscard]] std::vector<NormalizerStep> bert_normalizer(bool clean, bool ideographs, bool strip_accents,
                                                           bool lowercase);
 
-[[nodiscard]] std::string normalize(std::span<const NormalizerStep> steps, std::string_view text);
+/// `out` may not hold `text`.
+void normalize(std::span<const NormalizerStep> steps, std::string_view text, std::string& out);
 
 }  // namespace elms::inline v0::detail

@@ -1,5 +1,7 @@
 #include "pretokenize.hpp"
 
+#include <algorithm>
+
 namespace elms::inline v0::detail {
 namespace {
 
@@ -223,12 +225,16 @@ bool rewrite_spaces(const PreTokenizer& pre_tokenizer, std::string_view text, bo
                           (pre_tokenizer.prefix_space == PrefixSpace::kFirstSection && first);
   const bool prefixes = may_prefix && !text.starts_with(' ') && !text.starts_with(space);
   if (!prefixes && !pre_tokenizer.mark_spaces) return false;
-  if (prefixes) out.append(space);
+  const auto n_spaces = static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
+  out.resize(text.size() + n_spaces * (space.size() - 1) + (prefixes ? space.size() : 0));
+  char* at = out.data();
+  const auto put_space = [&] { at = std::copy(space.begin(), space.end(), at); };
+  if (prefixes) put_space();
   for (const char c : text) {
     if (c == ' ') {
-      out.append(space);
+      put_space();
     } else {
-      out.push_back(c);
+      *at++ = c;
     }
   }
   return true;

@@ -78,7 +78,7 @@ struct NamedPreTokenizer {
 [[nodiscard]] SplitStep digits_step(bool individual) noexcept;
 [[nodiscard]] SplitStep punctuation_step(bool individual) noexcept;
 
-/// Writes the section that the steps work on into `out`; false, leaving `out` alone, when that is `text`
+/// Makes `out` the section that the steps work on; false, leaving `out` alone, when that is `text`
 /// itself. `first`: the section begins the text.
 [[nodiscard]] bool rewrite_spaces(const PreTokenizer& pre_tokenizer, std::string_view text, bool first,
                                   std::string& out);

@@ -4,6 +4,7 @@
 
 #include "added_tokens.hpp"
 #include "clean_up.hpp"
+#include "piece_counts.hpp"
 #include "token_model.hpp"
 #include "unicode.hpp"
 
@@ -34,27 +35,12 @@ class TextTokenizer final : public Tokenizer {
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override {
     std::vector<TokenId> out;
     out.reserve(text.size() / 3 + 2);
-    if (options.add_special) out = vocabulary_.prefix;
-    const bool everywhere = options.parse_special && options.special_ranges.empty();
-    Encoding encoding{everywhere ? with_control_ : plain_, out, {}, {}, {}, {}};
-    std::vector<TextSection> sections;
-    if (options.parse_special && !everywhere) {
-      split_ranges(text, options.special_ranges, sections);
-    } else {
-      encoding.added.given.split(text, sections);
-    }
-    bool first = true;
-    for (const TextSection& section : sections) {
-      if (section.id != kNoToken) {
-        out.push_back(section.id);
-      } else {
-        encode_section(section.text, first, encoding);
-      }
-      first = false;
-    }
-    if (options.add_special) out.insert(out.end(), vocabulary_.suffix.begin(), vocabulary_.suffix.end());
+    Memory memory;
+    append_tokens(text, options, memory, out);
     return out;
   }
+
+  std::unique_ptr<TokenizerRun> start_run() const override { return std::make_unique<Run>(*this); }
 
   std::string token_bytes(TokenId token, bool special) const override {
     std::string bytes;
@@ -88,14 +74,40 @@ class TextTokenizer final : public Tokenizer {
   std::string_view chat_template() const noexcept override { return vocabulary_.chat_template; }
 
  private:
-  /// What one encode() works with.
-  struct Encoding {
-    const AddedTokenSets& added;
-    std::vector<TokenId>& out;
+  /// What texts are encoded in, one after another.
+  struct Memory {
     Workspace workspace;
-    std::vector<TextSection> sections;
-    std::vector<std::string_view> pieces;
-    std::vector<std::string_view> scratch;
+    std::vector<TextSection> given_sections, sections;
+    std::vector<std::string_view> pieces, scratch;
+    std::string normalized, rewritten;
+  };
+
+  class Run final : public TokenizerRun {
+   public:
+    explicit Run(const TextTokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+    void encode(std::string_view text, const EncodeOptions& options, std::vector<TokenId>& out) override {
+      tokenizer_.append_tokens(text, options, memory_, out);
+    }
+    std::size_t count(std::string_view text, const EncodeOptions& options) override {
+      std::size_t n = 0;
+      const auto add_piece = [&](std::string_view piece) {
+        n += counts_.of(piece, [&] {
+          tokens_.clear();
+          tokenizer_.encode_piece(piece, memory_.workspace, tokens_);
+          return tokens_.size();
+        });
+      };
+      tokenizer_.cut(
+          text, options, memory_, [&](TokenId) { ++n; }, add_piece);
+      return n;
+    }
+
+   private:
+    const TextTokenizer& tokenizer_;
+    Memory memory_;
+    PieceCounts counts_;
+    std::vector<TokenId> tokens_;  ///< of one piece
   };
 
   static std::unique_ptr<TokenModel> make_model(const Vocabulary& vocabulary) {
@@ -113,8 +125,9 @@ class TextTokenizer final : public Tokenizer {
   void add(AddedTokenSets& sets, const AddedToken& token) const {
     const std::string_view text = vocabulary_.tokens.text(token.id);
     if (token.normalized && !vocabulary_.normalizer.empty()) {
-      sets.normalized.add(normalize(vocabulary_.normalizer, text), token.id, token.strip_left,
-                          token.strip_right);
+      std::string normalized;
+      normalize(vocabulary_.normalizer, text, normalized);
+      sets.normalized.add(normalized, token.id, token.strip_left, token.strip_right);
     } else {
       sets.given.add(text, token.id, token.strip_left, token.strip_right);
     }
@@ -124,8 +137,8 @@ class TextTokenizer final : public Tokenizer {
     return vocabulary_.tokens.contains(token) && vocabulary_.tokens.type(token) == type;
   }
 
-  /// Control tokens are looked for inside `ranges`, other added tokens everywhere. Text that only a range's end parts
-  /// stays one section.
+  /// Control tokens are looked for inside `ranges`, other added tokens everywhere. Text that only a range's
+  /// end parts stays one section.
   void split_ranges(std::string_view text, std::span<const TextRange> ranges,
                     std::vector<TextSection>& sections) const {
     const auto split = [&](const AddedTokenSets& sets, std::size_t begin, std::size_t end) {
@@ -148,39 +161,76 @@ class TextTokenizer final : public Tokenizer {
     split(plain_, at, text.size());
   }
 
-  /// Text between added tokens. `first`: the given text begins with it.
-  void encode_section(std::string_view text, bool first, Encoding& encoding) const {
-    if (vocabulary_.normalizer.empty()) {
-      encode_normalized(text, first, encoding);
-      return;
+  /// Cuts a text into what is a token already and pieces that are encoded on their own, in order.
+  template <typename AddToken, typename AddPiece>
+  void cut(std::string_view text, const EncodeOptions& options, Memory& memory, const AddToken& add_token,
+           const AddPiece& add_piece) const {
+    const bool everywhere = options.parse_special && options.special_ranges.empty();
+    const AddedTokenSets& added = everywhere ? with_control_ : plain_;
+    std::vector<TextSection>& sections = memory.given_sections;
+    sections.clear();
+    if (options.parse_special && !everywhere) {
+      split_ranges(text, options.special_ranges, sections);
+    } else {
+      added.given.split(text, sections);
     }
-    const std::string normalized = normalize(vocabulary_.normalizer, text);
-    if (encoding.added.normalized.empty()) {
-      encode_normalized(normalized, first, encoding);
-      return;
-    }
-    encoding.sections.clear();
-    encoding.added.normalized.split(normalized, encoding.sections);
-    for (const TextSection& section : encoding.sections) {
+    if (options.add_special) std::for_each(vocabulary_.prefix.begin(), vocabulary_.prefix.end(), add_token);
+    bool first = true;
+    for (const TextSection& section : sections) {
       if (section.id != kNoToken) {
-        encoding.out.push_back(section.id);
+        add_token(section.id);
       } else {
-        encode_normalized(section.text, first, encoding);
+        cut_section(section.text, first, added, memory, add_token, add_piece);
+      }
+      first = false;
+    }
+    if (options.add_special) std::for_each(vocabulary_.suffix.begin(), vocabulary_.suffix.end(), add_token);
+  }
+
+  /// Text between added tokens. `first`: the given text begins with it.
+  template <typename AddToken, typename AddPiece>
+  void cut_section(std::string_view text, bool first, const AddedTokenSets& added, Memory& memory,
+                   const AddToken& add_token, const AddPiece& add_piece) const {
+    if (vocabulary_.normalizer.empty()) {
+      cut_normalized(text, first, memory, add_piece);
+      return;
+    }
+    normalize(vocabulary_.normalizer, text, memory.normalized);
+    if (added.normalized.empty()) {
+      cut_normalized(memory.normalized, first, memory, add_piece);
+      return;
+    }
+    memory.sections.clear();
+    added.normalized.split(memory.normalized, memory.sections);
+    for (const TextSection& section : memory.sections) {
+      if (section.id != kNoToken) {
+        add_token(section.id);
+      } else {
+        cut_normalized(section.text, first, memory, add_piece);
       }
       first = false;
     }
   }
 
-  void encode_normalized(std::string_view text, bool first, Encoding& encoding) const {
-    std::string rewritten;
-    if (rewrite_spaces(vocabulary_.pre_tokenizer, text, first, rewritten)) text = rewritten;
-    pre_tokenize(vocabulary_.pre_tokenizer.steps, text, encoding.pieces, encoding.scratch);
-    for (std::string_view piece : encoding.pieces) {
-      for (; piece.size() > TokenModel::kMaxPieceBytes; piece.remove_prefix(TokenModel::kMaxPieceBytes)) {
-        model_->encode(piece.substr(0, TokenModel::kMaxPieceBytes), encoding.workspace, encoding.out);
-      }
-      model_->encode(piece, encoding.workspace, encoding.out);
+  template <typename AddPiece>
+  void cut_normalized(std::string_view text, bool first, Memory& memory, const AddPiece& add_piece) const {
+    if (rewrite_spaces(vocabulary_.pre_tokenizer, text, first, memory.rewritten)) text = memory.rewritten;
+    pre_tokenize(vocabulary_.pre_tokenizer.steps, text, memory.pieces, memory.scratch);
+    std::for_each(memory.pieces.begin(), memory.pieces.end(), add_piece);
+  }
+
+  void encode_piece(std::string_view piece, Workspace& workspace, std::vector<TokenId>& out) const {
+    for (; piece.size() > TokenModel::kMaxPieceBytes; piece.remove_prefix(TokenModel::kMaxPieceBytes)) {
+      model_->encode(piece.substr(0, TokenModel::kMaxPieceBytes), workspace, out);
     }
+    model_->encode(piece, workspace, out);
+  }
+
+  void append_tokens(std::string_view text, const EncodeOptions& options, Memory& memory,
+                     std::vector<TokenId>& out) const {
+    cut(
+        text, options, memory, [&](TokenId token) { out.push_back(token); },
+        [&](std::string_view piece) { encode_piece(piece, memory.workspace, out); });
   }
 
   void append_bytes(TokenId token, bool special, std::string& out) const {

@@ -18,6 +18,7 @@ namespace elms::inline v0::detail {
 struct Workspace {
   MergeQueue merges;
   std::string text;
+  std::vector<std::uint64_t> hashes;
 };
 
 /// Immutable; any number of threads may use one, each with its own Workspace.

@@ -135,12 +135,6 @@ void flush_normalized(std::string& out, Scalars& scalars, bool compose) {
   scalars.clear();
 }
 
-std::array<CharSets, 128> make_ascii_sets() noexcept {
-  std::array<CharSets, 128> sets;
-  for (char32_t c = 0; c < 128; ++c) sets[c] = look_up_sets(c);
-  return sets;
-}
-
 }  // namespace
 
 Utf8Unit read_utf8(std::string_view text, std::size_t position) noexcept {
@@ -192,12 +186,16 @@ void append_well_formed(std::string& out, std::string_view text) {
 }
 
 CharSets char_sets(char32_t code_point) noexcept {
-  static const std::array<CharSets, 128> kAscii = make_ascii_sets();
-  return code_point < 128 ? kAscii[code_point] : look_up_sets(code_point);
+  return code_point < 128 ? kAsciiSets[code_point] : look_up_sets(code_point);
 }
 
-Char char_at(std::string_view text, std::size_t position) noexcept {
-  if (position >= text.size()) return {};
+bool is_ascii(std::string_view text) noexcept {
+  unsigned char high = 0;
+  for (const char c : text) high |= static_cast<unsigned char>(c);
+  return high < 0x80;
+}
+
+Char wide_char_at(std::string_view text, std::size_t position) noexcept {
   const Utf8Unit unit = read_utf8(text, position);
   if (unit.kind == Utf8Unit::Kind::kCharacter)
     return {unit.code_point, char_sets(unit.code_point), unit.size};

@@ -2,6 +2,7 @@
 // unicode.cpp sees it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -49,7 +50,23 @@ enum CharSet : std::uint16_t {
 };
 using CharSets = std::uint16_t;
 
+/// The same of ASCII, which is most of what is asked for.
+[[nodiscard]] constexpr std::array<CharSets, 128> make_ascii_sets() noexcept {
+  std::array<CharSets, 128> sets{};
+  for (std::size_t c = 0; c < 0x20; ++c) sets[c] = c >= '\t' && c <= '\r' ? kControl | kWhitespace : kControl;
+  sets[' '] = kWhitespace;
+  for (std::size_t c = '!'; c < 0x7F; ++c) sets[c] = kPunctuation;
+  for (std::size_t c = '0'; c <= '9'; ++c) sets[c] = kNumber;
+  for (std::size_t c = 'A'; c <= 'Z'; ++c) sets[c] = kLetter | kUpper;
+  for (std::size_t c = 'a'; c <= 'z'; ++c) sets[c] = kLetter | kLower;
+  for (const char c : std::string_view("$+<=>^`|~")) sets[static_cast<std::size_t>(c)] = kSymbol;
+  sets[0x7F] = kControl;
+  return sets;
+}
+inline constexpr std::array<CharSets, 128> kAsciiSets = make_ascii_sets();
+
 [[nodiscard]] CharSets char_sets(char32_t code_point) noexcept;
+[[nodiscard]] bool is_ascii(std::string_view text) noexcept;
 
 /// One character as the scanners see it: what is not UTF-8 counts as a U+FFFD of one byte.
 struct Char {
@@ -59,7 +76,13 @@ struct Char {
 
   [[nodiscard]] bool is(CharSets any_of) const noexcept { return (sets & any_of) != 0; }
 };
-[[nodiscard]] Char char_at(std::string_view text, std::size_t position) noexcept;
+/// char_at() within a text.
+[[nodiscard]] Char wide_char_at(std::string_view text, std::size_t position) noexcept;
+[[nodiscard]] inline Char char_at(std::string_view text, std::size_t position) noexcept {
+  if (position >= text.size()) return {};
+  const auto byte = static_cast<unsigned char>(text[position]);
+  return byte < 0x80 ? Char{byte, kAsciiSets[byte], 1} : wide_char_at(text, position);
+}
 
 /// Appends the full lower-case mapping of one character.
 void append_lower(std::string& out, char32_t code_point);

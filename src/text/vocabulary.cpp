@@ -1,12 +1,17 @@
 #include "vocabulary.hpp"
 
 #include <algorithm>
-#include <functional>
 
 #include "elms/detail/error.hpp"
 
 namespace elms::inline v0::detail {
 namespace {
+
+std::uint64_t hash_of(std::string_view text) noexcept {
+  TextHash hash;
+  hash.append(text);
+  return hash.value();
+}
 
 constexpr int hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -78,30 +83,24 @@ void TokenList::set(TokenId id, std::string_view text, TokenType type) {
   longest_ = std::max(longest_, text.size());
 }
 
-std::size_t TokenList::slot_of(std::string_view text) const noexcept {
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = std::hash<std::string_view>{}(text)&mask;
-  while (slots_[slot] != kNoToken && this->text(slots_[slot]) != text) slot = (slot + 1) & mask;
-  return slot;
-}
-
 TokenId TokenList::index() {
   std::size_t n_slots = 16;
   while (n_slots < entries_.size() * 2) n_slots *= 2;
-  slots_.assign(n_slots, kNoToken);
+  slots_.assign(n_slots, {});
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     if (text(id).empty()) continue;
-    TokenId& slot = slots_[slot_of(text(id))];
-    if (slot != kNoToken) return id;
-    slot = id;
+    const std::uint64_t hash = hash_of(text(id));
+    Slot& slot = slots_[slot_of(hash, [&](std::string_view token) { return token == text(id); })];
+    if (slot.id != kNoToken) return id;
+    slot = {static_cast<std::uint32_t>(hash >> 32), id};
   }
   return kNoToken;
 }
 
 TokenId TokenList::find(std::string_view text) const noexcept {
   if (text.empty() || text.size() > longest_ || slots_.empty()) return kNoToken;
-  return slots_[slot_of(text)];
+  return slots_[slot_of(hash_of(text), [&](std::string_view token) { return token == text; })].id;
 }
 
 int byte_of_hex_token(std::string_view text) noexcept {

@@ -13,6 +13,7 @@
 #include "elms/types.hpp"
 #include "normalize.hpp"
 #include "pretokenize.hpp"
+#include "text_hash.hpp"
 
 namespace elms::inline v0::detail {
 
@@ -54,7 +55,29 @@ class TokenList {
     return entries_[static_cast<std::size_t>(id)].type;
   }
   [[nodiscard]] TokenId find(std::string_view text) const noexcept;
-  [[nodiscard]] std::size_t longest_text() const noexcept { return longest_; }
+  /// The longest token that is `prefix` and some of the bytes that `text` begins with, at least one, and
+  /// whose type `accepts` takes; kNoToken where there is none. `n_bytes`: of `text`. `hashes` is for reuse.
+  template <typename Accepts>
+  [[nodiscard]] TokenId find_longest(std::string_view prefix, std::string_view text, const Accepts& accepts,
+                                     std::vector<std::uint64_t>& hashes, std::size_t& n_bytes) const {
+    hashes.clear();
+    if (slots_.empty() || prefix.size() >= longest_) return kNoToken;
+    TextHash hash;
+    hash.append(prefix);
+    for (const char c : text.substr(0, longest_ - prefix.size())) {
+      hash.append(c);
+      hashes.push_back(hash.value());
+    }
+    for (n_bytes = hashes.size(); n_bytes > 0; --n_bytes) {
+      const std::size_t slot = slot_of(hashes[n_bytes - 1], [&](std::string_view token) {
+        return token.size() == prefix.size() + n_bytes && token.starts_with(prefix) &&
+               token.substr(prefix.size()) == text.substr(0, n_bytes);
+      });
+      const TokenId id = slots_[slot].id;
+      if (id != kNoToken && accepts(type(id))) return id;
+    }
+    return kNoToken;
+  }
 
  private:
   struct Entry {
@@ -62,11 +85,25 @@ class TokenList {
     std::uint32_t size = 0;
     TokenType type = TokenType::kUnused;
   };
-  [[nodiscard]] std::size_t slot_of(std::string_view text) const noexcept;
+  /// Most of what is looked for is no token, which the hash alone tells.
+  struct Slot {
+    std::uint32_t hash = 0;  ///< its upper half
+    TokenId id = kNoToken;
+  };
+  /// Where the token with that hash is whose text `matches` says is the one; else a free slot.
+  template <typename Matches>
+  [[nodiscard]] std::size_t slot_of(std::uint64_t hash, const Matches& matches) const noexcept {
+    const std::size_t mask = slots_.size() - 1;
+    const auto upper = static_cast<std::uint32_t>(hash >> 32);
+    std::size_t slot = hash & mask;
+    while (slots_[slot].id != kNoToken && !(slots_[slot].hash == upper && matches(text(slots_[slot].id))))
+      slot = (slot + 1) & mask;
+    return slot;
+  }
 
   std::string bytes_;  ///< all texts, one after the other
   std::vector<Entry> entries_;
-  std::vector<TokenId> slots_;  ///< open addressing, a power of two, at most half full
+  std::vector<Slot> slots_;  ///< open addressing, a power of two, at most half full
   std::size_t longest_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // WordPiece: the longest token that begins the word, then the longest continuations; a word that cannot be
 // covered is unknown as a whole.
-#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "token_model.hpp"
 #include "unicode.hpp"
@@ -14,13 +15,14 @@ class WordPiece final : public TokenModel {
 
   void encode(std::string_view piece, Workspace& workspace, std::vector<TokenId>& out) const override {
     const std::size_t before = out.size();
-    if (!is_too_long(piece) && cover(piece, workspace.text, out)) return;
+    if (!is_too_long(piece) && cover(piece, workspace.hashes, out)) return;
     out.resize(before);
     if (vocabulary_.unk != kNoToken) out.push_back(vocabulary_.unk);
   }
 
  private:
   [[nodiscard]] bool is_too_long(std::string_view word) const noexcept {
+    if (word.size() <= vocabulary_.longest_word_chars) return false;
     std::size_t n = 0;
     for (std::size_t i = 0; i < word.size(); i += char_at(word, i).size) {
       if (++n > vocabulary_.longest_word_chars) return true;
@@ -28,24 +30,18 @@ class WordPiece final : public TokenModel {
     return false;
   }
 
-  [[nodiscard]] bool cover(std::string_view word, std::string& text, std::vector<TokenId>& out) const {
-    for (std::size_t begin = 0; begin < word.size();) {
-      const std::string& prefix = begin == 0 ? vocabulary_.word_prefix : vocabulary_.continuation_prefix;
-      const std::size_t longest = std::min(word.size() - begin, vocabulary_.tokens.longest_text());
-      text.assign(prefix);
-      text.append(word.substr(begin, longest));
-      TokenId id = kNoToken;
-      while (text.size() > prefix.size() && (id = find_plain(text)) == kNoToken) text.pop_back();
+  [[nodiscard]] bool cover(std::string_view word, std::vector<std::uint64_t>& hashes,
+                           std::vector<TokenId>& out) const {
+    const auto is_plain = [](TokenType type) { return type != TokenType::kControl; };
+    for (bool first = true; !word.empty(); first = false) {
+      const std::string& prefix = first ? vocabulary_.word_prefix : vocabulary_.continuation_prefix;
+      std::size_t n_bytes = 0;
+      const TokenId id = vocabulary_.tokens.find_longest(prefix, word, is_plain, hashes, n_bytes);
       if (id == kNoToken) return false;
       out.push_back(id);
-      begin += text.size() - prefix.size();
+      word.remove_prefix(n_bytes);
     }
     return true;
-  }
-
-  [[nodiscard]] TokenId find_plain(std::string_view text) const noexcept {
-    const TokenId id = vocabulary_.tokens.find(text);
-    return id != kNoToken && vocabulary_.tokens.type(id) != TokenType::kControl ? id : kNoToken;
   }
 
   const Vocabulary& vocabulary_;

@@ -20,6 +20,7 @@ class ByteTokenizer final : public Tokenizer {
     for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
     return tokens;
   }
+  std::unique_ptr<TokenizerRun> start_run() const override { return nullptr; }  // nothing here asks for one
   std::string token_bytes(TokenId token, bool special) const override {
     if (token == kEos) return special ? "</s>" : "";
     return token >= 0 && token < 256 ? std::string(1, static_cast<char>(token)) : std::string();

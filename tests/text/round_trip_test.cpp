@@ -142,6 +142,29 @@ TEST_CASE("any bytes can be encoded", "[text]") {
   }
 }
 
+TEST_CASE("a run encodes and counts text after text as encode does", "[text]") {
+  ELMS_REQUIRE_SHARED(folder, "tokenizers/ggml-vocab");
+  auto rng = elms_test::make_rng(13);
+  for (const auto& [name, tokenizer] : all_tokenizers(true)) {
+    const auto run = tokenizer->start_run();
+    Ids ids, expected;
+    for (int round = 0; round < 400; ++round) {
+      std::string text = random_bytes(rng);
+      if (round % 4 == 0) text += " <s>[CLS]<|endoftext|></s>";
+      for (int draft = 0; draft < 3; ++draft) {
+        const elms::EncodeOptions options = {.add_special = rng() % 2 == 0, .parse_special = rng() % 2 == 0};
+        INFO(name << ": '" << text << "'");
+        const Ids alone = tokenizer->encode(text, options);
+        REQUIRE(run->count(text, options) == alone.size());
+        run->encode(text, options, ids);
+        expected.insert(expected.end(), alone.begin(), alone.end());
+        REQUIRE(ids == expected);
+        text.erase(text.size() / 3, rng() % 5);
+      }
+    }
+  }
+}
+
 TEST_CASE("invalid UTF-8 becomes byte tokens that give the bytes back", "[text]") {
   ELMS_REQUIRE_SHARED(spm, "tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf");
   ELMS_REQUIRE_SHARED(gpt2, "tokenizers/ggml-vocab/ggml-vocab-gpt-2.gguf");

@@ -1,8 +1,10 @@
 #include "text/unicode.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include "support.hpp"
+#include "text/normalize.hpp"
 
 using namespace elms::detail;
 using Kind = Utf8Unit::Kind;
@@ -83,6 +85,40 @@ TEST_CASE("characters are in the sets that expressions ask for", "[text][unicode
   CHECK(char_sets(0x1C) == kControl);
   CHECK(char_sets(0x200B) == kControl);
   CHECK(char_sets(0x0378) == 0);  // not assigned
+}
+
+TEST_CASE("every ASCII character is in the sets that the C library has it in", "[text][unicode]") {
+  for (char32_t c = 0; c < 0x80; ++c) {
+    const auto byte = static_cast<int>(c);
+    INFO(byte);
+    const CharSets sets = char_sets(c);
+    CHECK(((sets & kLetter) != 0) == (std::isalpha(byte) != 0));
+    CHECK(((sets & kUpper) != 0) == (std::isupper(byte) != 0));
+    CHECK(((sets & kLower) != 0) == (std::islower(byte) != 0));
+    CHECK(((sets & kNumber) != 0) == (std::isdigit(byte) != 0));
+    CHECK(((sets & (kPunctuation | kSymbol)) != 0) == (std::ispunct(byte) != 0));
+    CHECK(((sets & kWhitespace) != 0) == (std::isspace(byte) != 0));
+    CHECK(((sets & kControl) != 0) == (std::iscntrl(byte) != 0));
+    CHECK((sets & (kMark | kNonspacingMark)) == 0);
+    const bool symbol = std::string_view("$+<=>^`|~").find(static_cast<char>(c)) != std::string_view::npos;
+    CHECK(((sets & kSymbol) != 0) == symbol);
+  }
+}
+
+TEST_CASE("ASCII is normalised as it is beside other characters", "[text][unicode]") {
+  auto rng = elms_test::make_rng(12);
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (std::size_t n = rng() % 20; n > 0; --n) text += static_cast<char>(rng() % 128);
+    std::vector<NormalizerStep> steps = bert_normalizer(round % 2 == 0, true, round % 3 == 0, round % 5 == 0);
+    if (round % 7 == 0)
+      steps.push_back({.kind = NormalizerStep::Kind::kReplace, .text = "a", .replacement = "\u00E9"});
+    if (round % 7 < 2) steps.push_back({.kind = NormalizerStep::Kind::kNfkd});
+    std::string alone, beside;
+    normalize(steps, text, alone);
+    normalize(steps, text + "\u03C9", beside);  // which no step changes
+    REQUIRE(beside == alone + "\u03C9");
+  }
 }
 
 TEST_CASE("normal forms", "[text][unicode]") {

@@ -24,7 +24,8 @@ bool is_one_character(std::string_view text) {
 std::string bert_words(const std::string& line) {
   static const auto steps = detail::bert_normalizer(true, true, true, true);
   static const std::vector<detail::SplitStep> split = {{.kind = detail::SplitStep::Kind::kBert}};
-  const std::string text = detail::normalize(steps, line);
+  std::string text;
+  detail::normalize(steps, line, text);
   std::vector<std::string_view> words, scratch;
   detail::pre_tokenize(split, text, words, scratch);
   std::string out;
