@@ -80,9 +80,9 @@ class PromptRefiner {
   [[nodiscard]] Result<std::unique_ptr<detail::Encoder>> take_encoder() const;
   void return_encoder(std::unique_ptr<detail::Encoder> encoder) const;
   [[nodiscard]] StrategyQualities empty_grid() const;
-  [[nodiscard]] Result<PromptAnalysis> run(std::span<const Segment> prompt, const RefineOptions& options,
-                                           const SloShares& slo, bool score, bool decide,
-                                           const CancelToken* cancel) const;
+  [[nodiscard]] Result<PromptAnalysis> run(const detail::refine::SplitPrompt& split,
+                                           const RefineOptions& options, const SloShares& slo, bool score,
+                                           bool decide, const CancelToken* cancel) const;
 
   std::shared_ptr<const detail::EncoderModel> model_;
   std::size_t max_idle_ = 0;
@@ -158,11 +158,14 @@ inline StrategyQualities PromptRefiner::empty_grid() const {
 inline Result<PromptAnalysis> PromptRefiner::analyse(std::span<const Segment> prompt,
                                                      const RefineOptions& options, const SloShares& slo,
                                                      const CancelToken* cancel) const {
-  return detail::or_out_of_memory(
-      [&] { return run(prompt, options, slo, can_refine(), can_decide(), cancel); });
+  return detail::or_out_of_memory([&]() -> Result<PromptAnalysis> {
+    ELMS_ASSIGN_OR_RETURN(const detail::refine::SplitPrompt split,
+                          detail::refine::split_prompt(prompt, options));
+    return run(split, options, slo, can_refine(), can_decide(), cancel);
+  });
 }
 
-inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt,
+inline Result<PromptAnalysis> PromptRefiner::run(const detail::refine::SplitPrompt& split,
                                                  const RefineOptions& options, const SloShares& slo,
                                                  bool score, bool decide, const CancelToken* cancel) const {
   using namespace detail::refine;
@@ -171,10 +174,7 @@ inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt
     return detail::invalid_argument("refiner: latency shares of ", slo.ttft, " and ", slo.tpot,
                                     ", expected above 0 and at most 1");
   }
-  const std::string text = joined_text(prompt);
-  ELMS_RETURN_IF_ERROR(check_prompt(prompt, text.size()));
-  const std::vector<PromptWord> words = split_words(prompt, text, options);
-  const EncodedWords encoded = encode_words(text, words, model_->tokenizer());
+  const EncodedWords encoded = encode_words(split.text, split.words, model_->tokenizer());
   ELMS_ASSIGN_OR_RETURN(std::unique_ptr<detail::Encoder> encoder, take_encoder());
   const Lease lease(*this, std::move(encoder), cancel);
 
@@ -191,7 +191,7 @@ inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt
     std::vector<std::size_t> ends = {encoded.tokens.size()};
     if (chunked) {
       const auto window = static_cast<std::size_t>(model_->window_tokens());
-      ends = chunk_ends(text, words, encoded, window, options.chunk_end_tokens);
+      ends = chunk_ends(split.text, split.words, encoded, window, options.chunk_end_tokens);
     }
     std::size_t begin = 0;
     for (const std::size_t end : ends) {
@@ -208,20 +208,22 @@ inline Result<PromptAnalysis> PromptRefiner::run(std::span<const Segment> prompt
 inline Result<StrategyQualities> PromptRefiner::decide(std::span<const Segment> prompt, const SloShares& slo,
                                                        const CancelToken* cancel) const {
   if (!can_decide()) return detail::unsupported("refiner: the file has no decision head");
-  ELMS_ASSIGN_OR_RETURN(PromptAnalysis analysis, detail::or_out_of_memory([&] {
-    return run(prompt, {}, slo, false, true, cancel);
-  }));
-  return std::move(analysis.strategies);
+  return detail::or_out_of_memory([&]() -> Result<StrategyQualities> {
+    ELMS_ASSIGN_OR_RETURN(const detail::refine::SplitPrompt split, detail::refine::split_prompt(prompt, {}));
+    ELMS_ASSIGN_OR_RETURN(PromptAnalysis analysis, run(split, {}, slo, false, true, cancel));
+    return std::move(analysis.strategies);
+  });
 }
 
 inline Result<RefinedPrompt> PromptRefiner::refine(std::span<const Segment> prompt, const Tokenizer& target,
                                                    const RefineBudget& budget, const RefineOptions& options,
                                                    const CancelToken* cancel) const {
   if (!can_refine()) return detail::unsupported("refiner: the file has no score head");
-  ELMS_ASSIGN_OR_RETURN(const PromptAnalysis analysis, detail::or_out_of_memory([&] {
-    return run(prompt, options, {}, true, false, cancel);
-  }));
-  return refine_by_scores(prompt, analysis.scores, target, budget, options);
+  return detail::or_out_of_memory([&]() -> Result<RefinedPrompt> {
+    ELMS_ASSIGN_OR_RETURN(detail::refine::SplitPrompt split, detail::refine::split_prompt(prompt, options));
+    ELMS_ASSIGN_OR_RETURN(const PromptAnalysis analysis, run(split, options, {}, true, false, cancel));
+    return detail::refine::refine_now(prompt, std::move(split), analysis.scores, target, budget, options);
+  });
 }
 
 }  // namespace elms::inline v0

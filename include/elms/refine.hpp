@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "elms/detail/refine/refine_by_scores.hpp"
@@ -49,8 +50,10 @@ inline std::vector<PromptWord> prompt_words(std::span<const Segment> prompt, con
 inline Result<RefinedPrompt> refine_by_scores(std::span<const Segment> prompt, std::span<const float> scores,
                                               const Tokenizer& target, const RefineBudget& budget,
                                               const RefineOptions& options) {
-  return detail::or_out_of_memory(
-      [&] { return detail::refine::refine_now(prompt, scores, target, budget, options); });
+  return detail::or_out_of_memory([&]() -> Result<RefinedPrompt> {
+    ELMS_ASSIGN_OR_RETURN(detail::refine::SplitPrompt split, detail::refine::split_prompt(prompt, options));
+    return detail::refine::refine_now(prompt, std::move(split), scores, target, budget, options);
+  });
 }
 
 }  // namespace elms::inline v0

@@ -1,9 +1,9 @@
 // Which words fit into a budget: the longest prefix of an order of words whose text, encoded as the LLM
 // would, does not exceed it.
 //
-// Counts of whole texts are exact and cost a pass over the text each, so few are made: the search guesses by
-// the bytes of the words and narrows a bracket, a few words' worth of tokens are then placed by counting the
-// few words around each, and whole texts have the last word.
+// Counts of whole texts are exact and cost a pass over the text each, so few are made, and none twice: the
+// search guesses by the bytes of the words and narrows a bracket, a few words' worth of tokens are then
+// placed by counting the few words around each, and whole texts have the last word.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ class BudgetSearch {
  public:
   /// All must outlive it. `collapses`: [n_words], words of which equal ones side by side are one; empty:
   /// none.
-  BudgetSearch(const Layout& layout, const Tokenizer& tokenizer, const EncodeOptions& encode,
+  BudgetSearch(const Layout& layout, TokenizerRun& tokenizer, const EncodeOptions& encode,
                std::span<const std::uint8_t> collapses)
       : layout_(layout), tokenizer_(tokenizer), encode_(encode), collapses_(collapses) {}
 
@@ -37,15 +37,16 @@ class BudgetSearch {
     return count();
   }
 
-  /// Keeps as many words of the order as fit; `n_always` is what begin() returned, at most the budget.
-  /// Returns the tokens of the text.
-  std::size_t fill(std::size_t budget, std::size_t n_always) {
+  /// Keeps as many words of the order as fit; `n_always` is what begin() returned, at most the budget, and
+  /// `n_source` the tokens of the layout's text. Returns the tokens of the text.
+  std::size_t fill(std::size_t budget, std::size_t n_always, std::size_t n_source) {
     set_prefix(order_.size());
-    const std::size_t n_all = count();
+    const bool whole = collapses_.empty() && std::find(kept_.begin(), kept_.end(), 0) == kept_.end();
+    const std::size_t n_all = whole ? n_source : count();
     if (n_all <= budget) return n_all;
-    std::size_t n_tokens = find_prefix(budget, n_always, n_all);
+    const std::size_t n_tokens = find_prefix(budget, n_always, n_all);
     place_more(budget, n_tokens);
-    return settle(budget);
+    return settle(budget, added_.empty() ? n_tokens : count());
   }
 
   /// [n_words]; a word that its equal neighbour stands for is not.
@@ -78,7 +79,7 @@ class BudgetSearch {
     } else {
       render(scratch_);
     }
-    return tokenizer_.encode(scratch_.text, encode_).size();
+    return tokenizer_.count(scratch_.text, encode_);
   }
 
   void set_prefix(std::size_t n) {
@@ -88,7 +89,9 @@ class BudgetSearch {
 
   /// Leaves a prefix that fits and is close; returns its tokens.
   std::size_t find_prefix(std::size_t budget, std::size_t n_low, std::size_t n_high) {
-    std::vector<std::size_t> bytes = {0};  // of prefixes, a blank for each word
+    std::vector<std::size_t> bytes;  // of prefixes, a blank for each word
+    bytes.reserve(order_.size() + 1);
+    bytes.push_back(0);
     for (const std::size_t word : order_)
       bytes.push_back(bytes.back() + layout_.words()[word].span.size() + 1);
     std::size_t low = 0, high = order_.size();
@@ -148,13 +151,12 @@ class BudgetSearch {
       if (kept_[i] != 0) around[n++] = i;
     }
     layout_.render_words({around, n}, scratch_);
-    return tokenizer_.encode(scratch_.text, {.add_special = false, .parse_special = encode_.parse_special})
-        .size();
+    return tokenizer_.count(scratch_.text, {.add_special = false, .parse_special = encode_.parse_special});
   }
 
-  /// Makes exact what local counts said: nothing over, and the best word that is not kept would be.
-  std::size_t settle(std::size_t budget) {
-    std::size_t n = count();
+  /// Makes exact what local counts said, of a text of n tokens: nothing over, and the best word that is not
+  /// kept would be.
+  std::size_t settle(std::size_t budget, std::size_t n) {
     for (; n > budget && !added_.empty(); n = count()) {
       kept_[added_.back()] = 0;
       added_.pop_back();
@@ -175,7 +177,7 @@ class BudgetSearch {
   }
 
   const Layout& layout_;
-  const Tokenizer& tokenizer_;
+  TokenizerRun& tokenizer_;
   EncodeOptions encode_;
   std::span<const std::uint8_t> collapses_;
   std::vector<std::size_t> order_;

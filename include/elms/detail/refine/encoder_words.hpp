@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -30,10 +31,11 @@ struct EncodedWords {
                                                const Tokenizer& tokenizer) {
   EncodedWords encoded;
   encoded.ends.reserve(words.size());
+  encoded.tokens.reserve(words.size() * 2);
+  const std::unique_ptr<TokenizerRun> run = tokenizer.start_run();
   for (const PromptWord& word : words) {
-    const std::vector<TokenId> tokens = tokenizer.encode(text.substr(word.span.begin, word.span.size()),
-                                                         {.add_special = false, .parse_special = false});
-    encoded.tokens.insert(encoded.tokens.end(), tokens.begin(), tokens.end());
+    run->encode(text.substr(word.span.begin, word.span.size()),
+                {.add_special = false, .parse_special = false}, encoded.tokens);
     encoded.ends.push_back(encoded.tokens.size());
   }
   return encoded;

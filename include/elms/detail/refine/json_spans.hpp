@@ -46,11 +46,12 @@ class JsonFinder {
 
   /// Reads what stands at `at` and returns where to go on.
   std::size_t step(std::size_t at) {
-    const char c = text_[at];
     if (open_.empty()) {
-      if (c == '{' || c == '[') begin_container(at);
+      while (at < text_.size() && text_[at] != '{' && text_[at] != '[') ++at;
+      if (at < text_.size()) begin_container(at);
       return at + 1;
     }
+    const char c = text_[at];
     if (is_blank(c)) return at + 1;
     Open& top = open_.back();
     const bool wants_value = top.expects == Expects::kValue || top.expects == Expects::kValueOrEnd;

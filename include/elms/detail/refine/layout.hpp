@@ -123,6 +123,8 @@ class Layout {
 
   [[nodiscard]] Edges edges_of(ByteSpan span) const {
     Edges edges;
+    const auto is_graphic = [&](std::size_t at) { return text_[at] > ' ' && text_[at] < 0x7F; };
+    if (is_graphic(span.begin) && is_graphic(span.end - 1)) return edges;  // as nearly all have it
     const std::string_view word = text_.substr(span.begin, span.size());
     const std::size_t first = std::min(skip_white(word, 0), word.size());
     const Gap leading = gap_of({span.begin, span.begin + first});

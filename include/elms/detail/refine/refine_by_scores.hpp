@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,7 +41,7 @@ namespace elms::inline v0::detail::refine {
 
 /// Takes the words out of `tiers` that a segment's own rate leaves no room for.
 inline void apply_own_rate(const Segment& segment, std::size_t offset, std::size_t first, std::size_t end,
-                           const Layout& whole, std::span<const float> scores, const Tokenizer& target,
+                           const Layout& whole, std::span<const float> scores, TokenizerRun& target,
                            const EncodeOptions& encode, std::vector<Tier>& tiers) {
   std::vector<PromptWord> words(whole.words().begin() + static_cast<std::ptrdiff_t>(first),
                                 whole.words().begin() + static_cast<std::ptrdiff_t>(end));
@@ -48,12 +49,13 @@ inline void apply_own_rate(const Segment& segment, std::size_t offset, std::size
   const Layout layout(segment.text, std::move(words));
   const std::span<Tier> own_tiers = std::span(tiers).subspan(first, end - first);
   const EncodeOptions own_encode = {.add_special = false, .parse_special = encode.parse_special};
-  const auto n_before = static_cast<double>(target.encode(segment.text, own_encode).size());
-  const auto budget = static_cast<std::size_t>(std::floor(*segment.keep_ratio * n_before + 1e-9));
+  const std::size_t n_before = target.count(segment.text, own_encode);
+  const auto budget =
+      static_cast<std::size_t>(std::floor(*segment.keep_ratio * static_cast<double>(n_before) + 1e-9));
   BudgetSearch search(layout, target, own_encode, {});
   const std::size_t n_always =
       search.begin(own_tiers, ranked_words(own_tiers, scores.subspan(first, end - first)));
-  if (n_always < budget) search.fill(budget, n_always);
+  if (n_always < budget) search.fill(budget, n_always, n_before);
   const std::vector<std::uint8_t> kept = search.shown();
   for (std::size_t i = 0; i < kept.size(); ++i) {
     if (kept[i] == 0) own_tiers[i] = Tier::kNever;
@@ -73,8 +75,8 @@ inline void apply_own_rate(const Segment& segment, std::size_t offset, std::size
 }
 
 inline void apply_own_rates(std::span<const Segment> prompt, const Layout& layout,
-                            std::span<const float> scores, const Tokenizer& target,
-                            const EncodeOptions& encode, std::vector<Tier>& tiers) {
+                            std::span<const float> scores, TokenizerRun& target, const EncodeOptions& encode,
+                            std::vector<Tier>& tiers) {
   std::size_t offset = 0, word = 0;
   for (std::size_t i = 0; i < prompt.size(); ++i) {
     const std::size_t first = word;
@@ -144,27 +146,36 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
   return {};
 }
 
-/// All of them: refine_by_scores() but for the memory that may run out.
-[[nodiscard]] inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt,
+[[nodiscard]] inline Result<SplitPrompt> split_prompt(std::span<const Segment> prompt,
+                                                      const RefineOptions& options) {
+  SplitPrompt split;
+  split.text = joined_text(prompt);
+  ELMS_RETURN_IF_ERROR(check_prompt(prompt, split.text.size()));
+  split.words = split_words(prompt, split.text, options);
+  return split;
+}
+
+/// All of them: refine_by_scores() but for the memory that may run out. `split`: of the prompt.
+[[nodiscard]] inline Result<RefinedPrompt> refine_now(std::span<const Segment> prompt, SplitPrompt split,
                                                       std::span<const float> scores, const Tokenizer& target,
                                                       const RefineBudget& budget,
                                                       const RefineOptions& options) {
-  const std::string text = joined_text(prompt);
-  ELMS_RETURN_IF_ERROR(check_prompt(prompt, text.size()));
   if (!(options.filter_keep_ratio >= 0.0 && options.filter_keep_ratio <= 1.0)) {
     return invalid_argument("refine: a filter's keep ratio of ", options.filter_keep_ratio,
                             ", expected 0 to 1");
   }
-  const Layout layout(text, split_words(prompt, text, options));
+  const std::string& text = split.text;
+  const Layout layout(text, std::move(split.words));
   if (scores.size() != layout.words().size()) {
     return invalid_argument("refine: ", scores.size(), " scores for ", layout.words().size(), " words");
   }
   RefinedPrompt out;
-  out.tokens_before = target.encode(text, options.encode).size();
+  const std::unique_ptr<TokenizerRun> tokenizer = target.start_run();
+  out.tokens_before = tokenizer->count(text, options.encode);
   ELMS_ASSIGN_OR_RETURN(out.budget_tokens, budget.resolve(out.tokens_before));
 
   std::vector<Tier> tiers = tiers_of(layout, options);
-  apply_own_rates(prompt, layout, scores, target, options.encode, tiers);
+  apply_own_rates(prompt, layout, scores, *tokenizer, options.encode, tiers);
   const std::vector<std::size_t> places = filter_parts(prompt, layout, scores, out, options, tiers);
   const bool all_may_stay = std::find(tiers.begin(), tiers.end(), Tier::kNever) == tiers.end();
   SpanText rendered;
@@ -174,14 +185,14 @@ inline void describe(const Layout& layout, std::span<const float> scores, std::s
     describe(layout, scores, std::vector<std::uint8_t>(tiers.size(), 1), out);
   } else {
     const std::vector<std::uint8_t> collapses = collapsing_words(layout, tiers, options);
-    BudgetSearch search(layout, target, options.encode, collapses);
+    BudgetSearch search(layout, *tokenizer, options.encode, collapses);
     const std::size_t n_always = search.begin(tiers, ranked_words(tiers, scores, places));
     if (n_always > out.budget_tokens) {
       if (!budget.yields_to_protected())
         return does_not_fit(tiers, n_always, out.tokens_before, out.budget_tokens);
       out.budget_tokens = n_always;
     }
-    out.tokens_after = search.fill(out.budget_tokens, n_always);
+    out.tokens_after = search.fill(out.budget_tokens, n_always, out.tokens_before);
     search.render(rendered);
     describe(layout, scores, search.shown(), out);
   }

@@ -73,15 +73,45 @@ void for_each_run(std::string_view text, Use&& use) {
   end_word();
 }
 
+/// The runs of the question, by number. The many runs of a prompt that are not asked for are told by one bit
+/// each.
+class AskedRuns {
+ public:
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  explicit AskedRuns(std::string_view question) {
+    for_each_run(question, [&](std::uint64_t run) { runs_.push_back(run); });
+    std::sort(runs_.begin(), runs_.end());
+    runs_.erase(std::unique(runs_.begin(), runs_.end()), runs_.end());
+    std::size_t n_bits = 1024;
+    while (n_bits < runs_.size() * 16) n_bits *= 2;
+    maybe_.resize(n_bits / 64);
+    for (const std::uint64_t run : runs_) maybe_[word_of(run)] |= bit_of(run);
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return runs_.size(); }
+  [[nodiscard]] std::size_t find(std::uint64_t run) const noexcept {
+    if ((maybe_[word_of(run)] & bit_of(run)) == 0) return kNone;
+    const auto at = std::lower_bound(runs_.begin(), runs_.end(), run);
+    return at == runs_.end() || *at != run ? kNone : static_cast<std::size_t>(at - runs_.begin());
+  }
+
+ private:
+  [[nodiscard]] std::size_t word_of(std::uint64_t run) const noexcept {
+    return run >> 32 & (maybe_.size() - 1);
+  }
+  static std::uint64_t bit_of(std::uint64_t run) noexcept { return std::uint64_t{1} << (run >> 26 & 63); }
+
+  std::vector<std::uint64_t> runs_;   ///< sorted, no two equal
+  std::vector<std::uint64_t> maybe_;  ///< at least 16 bits a run, of which one says that it may be there
+};
+
 /// [parts.size()], at least 0, higher is nearer; empty where no part has anything in common with the question
 /// that not most have. n log n in the bytes.
 [[nodiscard]] inline std::vector<double> relevance(const std::vector<std::string_view>& parts,
                                                    std::string_view question) {
-  std::vector<std::uint64_t> asked;
-  for_each_run(question, [&](std::uint64_t run) { asked.push_back(run); });
-  std::sort(asked.begin(), asked.end());
-  asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
-  if (asked.empty()) return {};
+  const AskedRuns asked(question);
+  if (asked.size() == 0) return {};
 
   struct Found {
     std::size_t run, part, n;  ///< which of `asked`, where, how often
@@ -91,13 +121,14 @@ void for_each_run(std::string_view text, Use&& use) {
   std::vector<double> lengths(parts.size(), 0.0);
   double n_all = 0.0;
   for (std::size_t part = 0; part < parts.size(); ++part) {
+    std::size_t n_runs = 0;
     for_each_run(parts[part], [&](std::uint64_t run) {
-      lengths[part] += 1.0;
-      const auto at = std::lower_bound(asked.begin(), asked.end(), run);
-      if (at == asked.end() || *at != run) return;
-      const auto which = static_cast<std::size_t>(at - asked.begin());
+      ++n_runs;
+      const std::size_t which = asked.find(run);
+      if (which == AskedRuns::kNone) return;
       if (n_in_part[which]++ == 0) touched.push_back(which);
     });
+    lengths[part] = static_cast<double>(n_runs);
     n_all += lengths[part];
     for (const std::size_t which : touched) {
       found.push_back({which, part, n_in_part[which]});

@@ -27,6 +27,12 @@ namespace elms::inline v0::detail::refine {
   return text;
 }
 
+/// That, and the words in it.
+struct SplitPrompt {
+  std::string text;
+  std::vector<PromptWord> words;
+};
+
 /// The last line with something on it, without the blanks around; empty where all is blank.
 [[nodiscard]] inline ByteSpan last_line(std::string_view text) noexcept {
   constexpr std::string_view kBlanks = " \t\r\n";
