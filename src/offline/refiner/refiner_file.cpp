@@ -25,7 +25,8 @@ bool is_encoded(const ParameterTensor& tensor) {
 }
 
 DType refiner_type(const ParameterTensor& tensor, DType wanted) {
-  if (tensor.rows == 1) return DType::kF32;
+  // llama.cpp adds the row of the token type as the file has it.
+  if (tensor.rows == 1 || tensor.name == "token_types.weight") return DType::kF32;
   return tensor.cols % detail::dtype_info(wanted).block_elems == 0 ? wanted : DType::kF32;
 }
 
