@@ -29,6 +29,7 @@ const {values, positionals} = parseArgs({
   options: {
     elms: {type: "string"},
     "encode-lines": {type: "string"},  // for the scenario vocab
+    "encoder-states": {type: "string"},  // for the scenario bert
     peers: {type: "string", default: join(here, "../../build/peers")},
     shared: {type: "string", default: join(here, "../../../shared")},
     keep: {type: "boolean", default: false},  // the scratch folder, to look at what was made
@@ -51,7 +52,7 @@ const scratch = mkdtempSync(join(tmpdir(), "elms_parity_"));
 const report = new Report();
 try {
   await scenario.run({
-    llama, report, options, elms: new Elms(values.elms), encodeLines: values["encode-lines"],
+    llama, report, options, elms: new Elms(values.elms), encodeLines: values["encode-lines"], encoderStates: values["encoder-states"],
     shared: file => join(sharedDir, file), scratch: file => join(scratch, file),
   });
 } catch (error) {

@@ -85,3 +85,31 @@ export class ReferenceModel {
     await this.model.dispose();
   }
 }
+
+/** An encoder in llama.cpp: one vector for a text, pooled as the file says. */
+export class ReferenceEncoder {
+  static async open(llama, modelPath, {contextTokens = 512} = {}) {
+    const model = await llama.loadModel({modelPath, defaultContextFlashAttention: false});
+    const context = await model.createEmbeddingContext({contextSize: Math.min(contextTokens, model.trainContextSize), threads: 1});
+    return new ReferenceEncoder(model, context);
+  }
+
+  constructor(model, context) {
+    this.model = model;
+    this.context = context;
+  }
+
+  /** Ids with [CLS] and [SEP] around them. */
+  tokenize(text) {
+    return [this.model.tokens.bos, ...this.model.tokenize(text, false), this.model.tokens.sep];
+  }
+
+  async embed(tokens) {
+    return [...(await this.context.getEmbeddingFor(tokens)).vector];
+  }
+
+  async close() {
+    await this.context.dispose();
+    await this.model.dispose();
+  }
+}
