@@ -66,7 +66,15 @@ const AddedTokenSet::Entry* AddedTokenSet::longest_at(std::string_view text,
 void AddedTokenSet::split(std::string_view text, std::vector<TextSection>& sections) const {
   std::size_t begin = 0;
   std::size_t position = 0;
+  const auto begins_none = [&](char c) {
+    const auto first = static_cast<unsigned char>(c);
+    return by_first_byte_[first] == by_first_byte_[first + 1u];
+  };
   while (position < text.size()) {
+    if (begins_none(text[position])) {
+      ++position;
+      continue;
+    }
     const Entry* found = longest_at(text, position);
     if (found == nullptr) {
       ++position;

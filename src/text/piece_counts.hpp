@@ -25,7 +25,7 @@ class PieceCounts {
     for (std::size_t i = 0; i < kProbes; ++i) {
       const Slot& slot = slots_[(home + i) & (slots_.size() - 1)];
       if (slot.size == 0) break;
-      if (slot.size == wanted.size && slot.bytes == wanted.bytes) return slot.n_tokens;
+      if (slot.size == wanted.size && same_bytes(slot, wanted)) return slot.n_tokens;
     }
     const std::size_t n_tokens = count();
     if (2 * n_used_ >= slots_.size() && slots_.size() < kMostSlots) grow();
@@ -50,6 +50,12 @@ class PieceCounts {
       slot.bytes[at / 8] = pack_bytes(word.data(), word.size());
     }
     return slot;
+  }
+
+  static bool same_bytes(const Slot& a, const Slot& b) noexcept {
+    std::uint64_t differ = 0;
+    for (std::size_t i = 0; i < a.bytes.size(); ++i) differ |= a.bytes[i] ^ b.bytes[i];
+    return differ == 0;
   }
 
   [[nodiscard]] std::size_t home_of(const Slot& slot) const noexcept {

@@ -17,6 +17,10 @@ class ScoredMerges final : public TokenModel {
  public:
   explicit ScoredMerges(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
     rank_tokens();
+    for (std::size_t c = 0; c < ascii_tokens_.size(); ++c) {
+      const char itself = static_cast<char>(c);
+      ascii_tokens_[c] = find_plain({&itself, 1});
+    }
     for (unsigned byte = 0; byte < 256; ++byte) {
       const auto hex = hex_token_of_byte(static_cast<unsigned char>(byte));
       const char itself = static_cast<char>(byte);
@@ -31,7 +35,9 @@ class ScoredMerges final : public TokenModel {
     queue.clear();
     for (std::size_t i = 0; i < piece.size();) {
       const Char c = char_at(piece, i);
-      queue.append(static_cast<std::uint32_t>(i), c.size, find_plain(piece.substr(i, c.size)));
+      const TokenId id = c.code_point < ascii_tokens_.size() ? ascii_tokens_[c.code_point]
+                                                             : find_plain(piece.substr(i, c.size));
+      queue.append(static_cast<std::uint32_t>(i), c.size, id);
       i += c.size;
     }
     queue.merge_all([&](const Symbol& left, const Symbol& right) -> MergeResult {
@@ -73,7 +79,8 @@ class ScoredMerges final : public TokenModel {
   }
 
   const Vocabulary& vocabulary_;
-  std::vector<std::uint32_t> ranks_;  ///< [n_vocab]
+  std::vector<std::uint32_t> ranks_;         ///< [n_vocab]
+  std::array<TokenId, 128> ascii_tokens_{};  ///< of single characters, which most begin as
   std::array<TokenId, 256> byte_tokens_{};
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 namespace elms::inline v0::detail {
@@ -190,9 +191,14 @@ CharSets char_sets(char32_t code_point) noexcept {
 }
 
 bool is_ascii(std::string_view text) noexcept {
-  unsigned char high = 0;
-  for (const char c : text) high |= static_cast<unsigned char>(c);
-  return high < 0x80;
+  std::uint64_t bits = 0;
+  for (; text.size() >= sizeof bits; text.remove_prefix(sizeof bits)) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, text.data(), sizeof eight);
+    bits |= eight;
+  }
+  for (const char c : text) bits |= static_cast<unsigned char>(c);
+  return (bits & 0x8080808080808080u) == 0;
 }
 
 Char wide_char_at(std::string_view text, std::size_t position) noexcept {
