@@ -9,6 +9,7 @@ nm -u "$1" | awk '
     allowed["getenv"] = "reads ELMS_ISA, core/cpu.cpp"
     allowed["open"] = "maps a file for reading, core/file_mapping_posix.cpp"
     allowed["fopen"] = allowed["rename"] = allowed["unlink"] = "a file that the host asks for, io/output_file.cpp"
+    allowed["pthread_create"] = "threads of a pool of several, when it is first used, core/worker_thread.hpp"
     # Compilers differ in which of these they need.
     optional["__cxa_begin_catch"] = optional["__cxa_rethrow"] = optional["_Unwind_Resume"] = "memory that ran out, detail/out_of_memory.hpp"
     optional["__cxa_throw"] = optional["__cxa_allocate_exception"] = "in nlohmann/json; elms asks before it takes a value"

@@ -249,6 +249,15 @@ TEST_CASE("train: the device library's encoder gives the scores that training co
   const refiner::RefinerModel model{std::move(layout), std::move(*params), std::move(*file), *tokenizer,
                                     true};
   REQUIRE_OK(refiner::write_refiner(model, 1.5f, elms::DType::kF32, "", path));
+  // llama.cpp adds the row of the token type as the file has it, and takes no other type there.
+  const std::string quantised_path = scratch_path("trained_refiner_q8.gguf");
+  REQUIRE_OK(refiner::write_refiner(model, 1.5f, elms::DType::kQ8_0, "", quantised_path));
+  const auto quantised = elms::detail::GgufFile::open(quantised_path);
+  REQUIRE_OK(quantised);
+  REQUIRE(quantised->find_tensor("token_types.weight") != nullptr);
+  CHECK(quantised->find_tensor("token_types.weight")->type == elms::DType::kF32);
+  REQUIRE(quantised->find_tensor("token_embd.weight") != nullptr);
+  CHECK(quantised->find_tensor("token_embd.weight")->type == elms::DType::kQ8_0);
 
   const std::vector<elms::TokenId> tokens = (*tokenizer)->encode("the thing, 12", {.add_special = false});
   auto opened = elms::detail::EncoderModel::open(path);
