@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tables of SLO.md: elms-mini's held-out requests with targets, served by elms and by others, over several traces.
 # usage: measure_slo.sh WORK_DIR [ELMS_OPTION...]     (for example --cpu-time -t 1, or --noise -t 2)
-# SEEDS="1 2 3 4 5" and STRATEGIES may be set. What was measured already stays.
+# SEEDS="1 2 3 4 5" and STRATEGIES may be set. What was measured already stays: a folder for each set of options.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -2,9 +2,15 @@
 
 #include <pthreadpool.h>
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
@@ -66,6 +72,48 @@ TEST_CASE("thread_pool wakes threads that went to sleep", "[core][thread_pool][t
     CHECK(n_started.load() == 3);
   }
 }
+
+#if defined(__linux__)
+std::atomic<bool> is_held{false}, is_let_go{false};
+
+void hold_this_thread(int) {
+  is_held = true;
+  while (!is_let_go.load()) sched_yield();
+}
+
+// Not tagged [threads]: ThreadSanitizer delivers signals when it sees fit.
+TEST_CASE("thread_pool does not wait for a thread that the system keeps away", "[core][thread_pool]") {
+  const std::shared_ptr<ThreadPool> pool = make_pool(2);
+  const pthread_t caller = pthread_self();
+  pthread_t worker{};
+  std::atomic<int> n_started{0};
+  pool->parallel_for(2, [&](std::size_t) {
+    if (pthread_equal(pthread_self(), caller) == 0) worker = pthread_self();
+    ++n_started;
+    while (n_started.load() < 2) std::this_thread::yield();
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // it sleeps then, and holds no lock
+  struct sigaction held {
+  }, before{};
+  held.sa_handler = hold_this_thread;
+  REQUIRE(sigaction(SIGUSR1, &held, &before) == 0);
+  REQUIRE(pthread_kill(worker, SIGUSR1) == 0);
+  while (!is_held.load()) std::this_thread::yield();
+  // It is nowhere, and stays there: a pool whose threads check in would never return.
+  std::vector<int> n_calls(1000, 0);
+  for (int round = 0; round < 3; ++round)
+    pool->parallel_for(n_calls.size(), [&](std::size_t i) { ++n_calls[i]; });
+  is_let_go = true;
+  CHECK(n_calls == std::vector<int>(1000, 3));
+  n_started = 0;  // and back it comes
+  pool->parallel_for(2, [&](std::size_t) {
+    ++n_started;
+    while (n_started.load() < 2) std::this_thread::yield();
+  });
+  CHECK(n_started.load() == 2);
+  REQUIRE(sigaction(SIGUSR1, &before, nullptr) == 0);
+}
+#endif
 
 TEST_CASE("thread_pool on a pthreadpool is one that XNNPACK takes", "[core][thread_pool][threads]") {
   CHECK(make_pool(2)->native() == nullptr);
