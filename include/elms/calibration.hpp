@@ -19,9 +19,10 @@ struct CalibrationOptions {
   std::shared_ptr<ThreadPool> pool{};  ///< of the sessions; null: the model's
   KvType kv_type = KvType::kF16;
   std::int32_t batch_tokens = 512;  ///< of the sessions
-  /// Idle before each run, as a device is before a request: caches are another's by then and the clock is low
-  /// (measured on a VM: the first millisecond of work takes 1.5 times as long after 60 ms). At most what
-  /// leaves half of the seconds to the runs. 0 where requests will come without a break.
+  /// Idle before each run in half of the time, as a device is before a request: caches are another's by then
+  /// and the clock is low (measured on a VM: the first millisecond of work takes 1.5 times as long after
+  /// 60 ms). Shorter where runs would be left less than half of that. The other half has no pauses: the law's
+  /// shape is of what the work itself takes. 0 where requests will come without a break.
   double pause_ms = 20.0;
   std::int32_t max_tokens =
       512;  ///< longest prompt and context to time; less where the model or the time allow less
@@ -39,19 +40,23 @@ struct CalibrationOptions {
 struct TimedPoint {
   Phase phase = Phase::kDecode;
   int level = 0;
-  std::int32_t n_tokens = 1;   ///< words, prompt tokens; 1 for a decoded token
-  std::int32_t n_context = 0;  ///< positions in the cache before
-  bool held_out = false;       ///< not fitted
-  std::vector<double> runs_ms;
-  double measured_ms = 0.0;   ///< the lowest decile of the runs: what others on the machine disturb least
+  std::int32_t n_tokens = 1;      ///< words, prompt tokens; 1 for a decoded token
+  std::int32_t n_context = 0;     ///< positions in the cache before
+  bool held_out = false;          ///< not fitted
+  std::vector<double> runs_ms;    ///< each after a pause, as requests come
+  std::vector<double> steady_ms;  ///< one right behind the other; none where pause_ms is 0
+  /// The lowest decile of the steady runs, or of all where there are none: what others on the machine disturb
+  /// least.
+  double measured_ms = 0.0;
   double predicted_ms = 0.0;  ///< of the law as fitted to lowest deciles
+  double typical_ms = 0.0;    ///< the median of the runs after a pause
+  double expected_ms = 0.0;   ///< of the profile, as plans use it
 };
 
 struct Calibration {
   DeviceProfile profile;
   std::vector<TimedPoint> points;
-  /// Typical over undisturbed times of prefill and decode: the median of all runs over the fitted law. It is
-  /// in the profile's coefficients, not in TimedPoint::predicted_ms.
+  /// Typical over undisturbed times of prefill and decode: the median of all steady runs over predicted_ms.
   double prefill_disturbance = 1.0, decode_disturbance = 1.0;
 };
 

@@ -105,7 +105,10 @@ struct Plan : Strategy {
   bool feasible = false;  ///< both targets are met at the asked confidence
   bool accepted = false;  ///< feasible, or best effort was asked for; otherwise the strategy only shows the
                           ///< least overshoot
-  Slo slo;                ///< the targets in milliseconds that the plan was made for
+  /// While decoding the level narrows no further: below it an answer is expected to be worth less than half
+  /// of the planned one's.
+  int narrowest_level = 0;
+  Slo slo;  ///< the targets in milliseconds that the plan was made for
   std::vector<Strategy>
       alternatives;    ///< the runners-up, best first: feasible ones by quality, then by overshoot
   std::string reason;  ///< in words

@@ -58,6 +58,9 @@ class SLOPlanner {
   /// range). Without memory to compare strategies in it accepts none, with the verdict kOutOfMemory.
   [[nodiscard]] Plan plan(const PlanRequest& request) const;
 
+  /// The plan whose level and keep ratio the caller chooses: predicted, and accepted whatever its times.
+  [[nodiscard]] Plan plan_for(const PlanRequest& request, int level, double keep_ratio) const;
+
   /// Learns from what was measured, in any order and from any thread. Times that are not positive are
   /// ignored.
   void observe(const Observation& observation);
@@ -292,6 +295,23 @@ inline Result<Plan> SLOPlanner::plan_now(const PlanRequest& given) const {
   const Slo slo = request.shares.has_value() ? slo_of(*request.shares, request) : request.slo;
   std::vector<detail::StrategyCandidate> all = candidates(request, slo);
   return detail::choose(all, request, slo);
+}
+
+inline Plan SLOPlanner::plan_for(const PlanRequest& given, int level, double keep_ratio) const {
+  ensure_probed();
+  const PlanRequest request = detail::tidy(given);
+  level = std::clamp(level, 0, latency_.n_levels() - 1);
+  Plan plan;
+  plan.slo = request.shares.has_value() ? slo_of(*request.shares, request) : request.slo;
+  const auto states_now = states(request.confidence);
+  const detail::StrategyJudge judge(latency_, model_->levels(), request, plan.slo, states_now);
+  const auto quality = [&](int other) { return expected_quality(other, keep_ratio); };
+  static_cast<Strategy&>(plan) =
+      judge.strategy(level, keep_ratio, request.n_cached_tokens > 0 && keep_ratio == 1.0, quality(level));
+  plan.narrowest_level = detail::narrowest_worthwhile(level, quality);
+  plan.verdict = Verdict::kChosen;
+  plan.feasible = plan.accepted = true;
+  return plan;
 }
 
 inline void SLOPlanner::learn(Phase phase, double measured_ms, double law_ms) {

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/arguments.hpp"
@@ -32,16 +34,22 @@ struct CalibrateArguments {
   bool json = false;
 };
 
+/// What a prediction is held against: the law undisturbed, or the profile where each run begins after a
+/// pause.
+enum class Against : std::uint8_t { kSteady, kAfterPause };
+
 /// Absolute relative errors of the points of a phase.
 struct Errors {
   std::size_t n = 0;
   double median = 0.0, p95 = 0.0;
 };
-Errors errors_of(const std::vector<elms::TimedPoint>& points, elms::Phase phase, bool held_out) {
+Errors errors_of(const std::vector<elms::TimedPoint>& points, elms::Phase phase, bool held_out,
+                 Against against) {
   std::vector<double> errors;
   for (const elms::TimedPoint& point : points) {
-    if (point.phase == phase && point.held_out == held_out)
-      errors.push_back(std::abs(point.predicted_ms / point.measured_ms - 1.0));
+    if (point.phase != phase || point.held_out != held_out) continue;
+    errors.push_back(std::abs(against == Against::kSteady ? point.predicted_ms / point.measured_ms - 1.0
+                                                          : point.expected_ms / point.typical_ms - 1.0));
   }
   std::sort(errors.begin(), errors.end());
   return {errors.size(), elms::detail::quantile(errors, 0.5), elms::detail::quantile(errors, 0.95)};
@@ -62,7 +70,9 @@ Json calibrated_points_json(const elms::Calibration& calibration, const elms::El
                     {"held_out", point.held_out},
                     {"runs", point.runs_ms.size()},
                     {"measured_ms", point.measured_ms},
-                    {"predicted_ms", point.predicted_ms}});
+                    {"predicted_ms", point.predicted_ms},
+                    {"typical_ms", point.typical_ms},
+                    {"expected_ms", point.expected_ms}});
   }
   return list;
 }
@@ -71,8 +81,13 @@ Json calibration_json(const CalibrateArguments& arguments, const elms::Calibrati
                       const elms::ElasticModel& model) {
   Json errors = Json::object();
   for (const elms::Phase phase : {elms::Phase::kPrefill, elms::Phase::kDecode}) {
-    errors[elms::phase_name(phase)] = {{"fitted", errors_json(errors_of(calibration.points, phase, false))},
-                                       {"held_out", errors_json(errors_of(calibration.points, phase, true))}};
+    const auto of = [&](bool held_out, Against against) {
+      return errors_json(errors_of(calibration.points, phase, held_out, against));
+    };
+    errors[elms::phase_name(phase)] = {{"fitted", of(false, Against::kSteady)},
+                                       {"held_out", of(true, Against::kSteady)},
+                                       {"fitted_after_pause", of(false, Against::kAfterPause)},
+                                       {"held_out_after_pause", of(true, Against::kAfterPause)}};
   }
   return {{"model", arguments.model},
           {"profile", arguments.output},
@@ -85,33 +100,39 @@ Json calibration_json(const CalibrateArguments& arguments, const elms::Calibrati
 }
 
 void print_calibration(const elms::Calibration& calibration, const elms::ElasticModel& model) {
-  Table table({"phase", "width", "tokens", "context", "runs", "measured ms", "predicted ms", "error", ""});
+  Table table({"phase", "width", "tokens", "context", "runs", "measured ms", "predicted ms", "error",
+               "after a pause ms", "error", ""});
   for (const elms::TimedPoint& point : calibration.points) {
     const double ms = point.measured_ms;
     const int digits = ms < 1.0 ? 4 : ms < 100.0 ? 2 : 0;
     table.add({elms::phase_name(point.phase),
                fixed(model.levels()[static_cast<std::size_t>(point.level)].cost_share, 2),
                std::to_string(point.n_tokens), std::to_string(point.n_context),
-               std::to_string(point.runs_ms.size()), fixed(ms, digits), fixed(point.predicted_ms, digits),
-               fixed((point.predicted_ms / ms - 1.0) * 100.0, 1) + "%", point.held_out ? "held out" : ""});
+               std::to_string(point.runs_ms.size() + point.steady_ms.size()), fixed(ms, digits),
+               fixed(point.predicted_ms, digits), fixed((point.predicted_ms / ms - 1.0) * 100.0, 1) + "%",
+               fixed(point.typical_ms, digits),
+               fixed((point.expected_ms / point.typical_ms - 1.0) * 100.0, 1) + "%",
+               point.held_out ? "held out" : ""});
   }
   table.print();
   std::printf("\n");
-  Table errors({"absolute error", "points", "median", "p95"});
+  Table errors({"absolute error", "points", "median", "p95", "after a pause: median", "p95"});
   for (const elms::Phase phase : {elms::Phase::kPrefill, elms::Phase::kDecode}) {
     for (const bool held_out : {false, true}) {
-      const Errors found = errors_of(calibration.points, phase, held_out);
-      if (found.n == 0) continue;
+      const Errors steady = errors_of(calibration.points, phase, held_out, Against::kSteady);
+      const Errors paused = errors_of(calibration.points, phase, held_out, Against::kAfterPause);
+      if (steady.n == 0) continue;
+      const auto percent = [](double share) { return fixed(share * 100.0, 1) + "%"; };
       errors.add({std::string(elms::phase_name(phase)) + (held_out ? ", held out" : ", fitted"),
-                  std::to_string(found.n), fixed(found.median * 100.0, 1) + "%",
-                  fixed(found.p95 * 100.0, 1) + "%"});
+                  std::to_string(steady.n), percent(steady.median), percent(steady.p95),
+                  percent(paused.median), percent(paused.p95)});
     }
   }
   errors.print();
   std::printf(
-      "\nMeasured: the lowest decile of the runs. Typical runs took %.2f (prefill) and %.2f (decode) times "
-      "the "
-      "law, which the\nprofile includes; its margins come from the spread of all single runs.\n",
+      "\nMeasured: the lowest decile of runs without pauses; the middle one took %.2f (prefill) and %.2f\n"
+      "(decode) times as long. The profile predicts what runs after a pause take, as requests come;\n"
+      "its margins come from their spread.\n",
       calibration.prefill_disturbance, calibration.decode_disturbance);
 }
 

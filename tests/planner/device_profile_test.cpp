@@ -117,6 +117,8 @@ TEST_CASE("a short calibration gives laws that rise with the level and cover wha
     CHECK(point.runs_ms.size() >= 1);
     CHECK(point.measured_ms > 0.0);
     CHECK(point.predicted_ms > 0.0);
+    CHECK(point.typical_ms > 0.0);
+    CHECK(point.expected_ms > 0.0);
     held_out = held_out || point.held_out;
   }
   CHECK(held_out);

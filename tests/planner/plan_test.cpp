@@ -283,6 +283,36 @@ TEST_CASE("the decision head's grid is interpolated to the model's levels", "[pl
   CHECK(planner->plan(request).keep_ratio == 1.0);
 }
 
+TEST_CASE("a plan may narrow while decoding down to what is worth half of it", "[planner][plan]") {
+  const auto model = planner_model();
+  const auto planner = synthetic_planner(model);
+  PlanRequest request = usual_request();
+  const int top = static_cast<int>(model->levels().size()) - 1;
+  REQUIRE(top >= 2);
+  elms::StrategyQualities grid;
+  for (const elms::Level& level : model->levels()) {
+    grid.widths.push_back(static_cast<float>(level.cost_share));
+    grid.quality.push_back(level.cost_share == 1.0 ? 0.9f : 0.5f);
+  }
+  grid.keep_ratios = {1.0f};
+  grid.quality[0] = 0.44f;  // less than half
+  request.qualities = grid;
+  const Plan plan = planner->plan(request);
+  CHECK(plan.level == top);
+  CHECK(plan.narrowest_level == 1);
+  request.qualities->quality[0] = 0.46f;
+  CHECK(planner->plan(request).narrowest_level == 0);
+  request.qualities->quality[static_cast<std::size_t>(top) - 1] = 0.1f;
+  CHECK(planner->plan(request).narrowest_level == top);  // no way down leads past it
+  elms::PlannerOptions options;
+  options.profile = synthetic_profile(*model);
+  options.levels = {1, top};
+  const auto some = elms::SLOPlanner::create(model, options);
+  REQUIRE_OK(some);
+  request.qualities = grid;
+  CHECK((*some)->plan(request).narrowest_level == 1);
+}
+
 TEST_CASE("equal qualities go to the fastest strategy", "[planner][plan]") {
   const auto planner = synthetic_planner(planner_model());
   PlanRequest request = usual_request();

@@ -40,7 +40,7 @@ class Calibrator {
     ELMS_RETURN_IF_ERROR(make_sessions());
     ELMS_RETURN_IF_ERROR(plan());
     list_points();
-    ELMS_RETURN_IF_ERROR(time_rounds());
+    ELMS_RETURN_IF_ERROR(time_points());
     fit();
     result_.profile.seconds = (clock_ms() - start) / 1e3;
     return std::move(result_);
@@ -143,14 +143,17 @@ class Calibrator {
   struct Timed {
     TimedPoint point;
     std::size_t session = 0;
-    double spent_ms = 0.0;  ///< setting up included
   };
 
   void list_points() {
     const auto add = [&](Phase phase, int level, std::int32_t n, std::int32_t context, std::size_t session,
                          bool held_out) {
       Timed timed;
-      timed.point = {phase, level, n, context, held_out, {}, 0.0, 0.0};
+      timed.point.phase = phase;
+      timed.point.level = level;
+      timed.point.n_tokens = n;
+      timed.point.n_context = context;
+      timed.point.held_out = held_out;
       timed.session = session;
       points_.push_back(std::move(timed));
     };
@@ -222,32 +225,58 @@ class Calibrator {
     return (clock_ms() - start) / kDecodeRun;
   }
 
-  /// Rounds over all points until the time is up. A point that has had its share of the time (long ones, and
-  /// those that the machine disturbed) waits for the others; each is timed at least once.
-  Status time_rounds() {
-    const double budget = (options_.seconds + options_.held_out_seconds) * 1e3;
-    const double share = budget / static_cast<double>(std::max<std::size_t>(1, points_.size()));
-    const double start = clock_ms();
+  /// Half of the time without pauses, which keeps the clock up and shows what the work takes, and half with
+  /// them, as requests come; by turns, since what else a machine does comes and goes.
+  Status time_points() {
+    TimedRuns steady{&TimedPoint::steady_ms, 0.0, {}}, paused{&TimedPoint::runs_ms, options_.pause_ms, {}};
+    if (!(options_.pause_ms > 0.0)) return time_rounds(paused, 0.0, 1.0, 1.0);
+    constexpr int kTurns = 3;
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const double begin = static_cast<double>(turn) / kTurns, end = static_cast<double>(turn + 1) / kTurns;
+      const double middle = (begin + end) / 2.0;
+      ELMS_RETURN_IF_ERROR(time_rounds(steady, begin, middle, end / 2.0));
+      ELMS_RETURN_IF_ERROR(time_rounds(paused, middle, end, end / 2.0));
+    }
+    return {};
+  }
+
+  /// Runs of all points in one way.
+  struct TimedRuns {
+    std::vector<double> TimedPoint::*runs;
+    double pause_ms;
+    std::vector<double> spent_ms;  ///< [n_points], setting up included
+  };
+
+  /// Rounds over all points from one fraction of the time to another. A point that has had its share of what
+  /// this way of timing gets by then (long ones, and those that the machine disturbed) waits for the others;
+  /// each is timed at least once.
+  Status time_rounds(TimedRuns& way, double from, double to, double budget_share) {
     constexpr std::size_t kLeastRuns = 3, kMaxRuns = 400;
+    const double all_ms = (options_.seconds + options_.held_out_seconds) * 1e3;
+    const double budget_ms = all_ms * (to - from);
+    const double of_a_point = all_ms / static_cast<double>(std::max<std::size_t>(1, points_.size()));
+    const double share = of_a_point * budget_share;
     const std::chrono::duration<double, std::milli> pause(
-        std::clamp(options_.pause_ms, 0.0, share / (2.0 * kLeastRuns)));
+        std::clamp(way.pause_ms, 0.0, of_a_point / (4.0 * kLeastRuns)));
+    const double start = clock_ms();
+    way.spent_ms.resize(points_.size(), 0.0);
     for (bool any = true; any;) {
       any = false;
-      for (Timed& timed : points_) {
-        std::vector<double>& runs = timed.point.runs_ms;
+      for (std::size_t i = 0; i < points_.size(); ++i) {
+        std::vector<double>& runs = points_[i].point.*way.runs;
         const double before = clock_ms();
-        const bool late = before - start > budget;
+        const bool late = before - start > budget_ms;
         const bool enough = runs.size() >= (late ? 1u : kLeastRuns);
         if (enough && (late || runs.size() >= kMaxRuns ||
-                       timed.spent_ms + timed.spent_ms / static_cast<double>(runs.size()) > share))
+                       way.spent_ms[i] + way.spent_ms[i] / static_cast<double>(runs.size()) > share))
           continue;
         if (pause.count() > 0.0) std::this_thread::sleep_for(pause);
-        ELMS_ASSIGN_OR_RETURN(const double ms, time_once(timed));
+        ELMS_ASSIGN_OR_RETURN(const double ms, time_once(points_[i]));
         runs.push_back(std::max(ms, 1e-6));
-        timed.spent_ms += clock_ms() - before;
+        way.spent_ms[i] += clock_ms() - before;
         any = true;
-        const double done = std::min(1.0, (clock_ms() - start) / budget);
-        if (options_.on_progress && options_.on_progress(done) == Flow::kStop) {
+        const double done = std::min(1.0, (clock_ms() - start) / budget_ms);
+        if (options_.on_progress && options_.on_progress(from + done * (to - from)) == Flow::kStop) {
           return Status(StatusCode::kCancelled, "calibration was cancelled");
         }
       }
@@ -282,7 +311,9 @@ class Calibrator {
       const Phase phase = static_cast<Phase>(i);
       if (phase == Phase::kRefine && !options_.refine) continue;
       if (phase == Phase::kCut && !cuts()) continue;
-      disturbance[i] = fit_phase(phase, works, profile[phase]);
+      disturbance[i] = fit_law_of(phase, works, profile[phase]);
+      fit_typical(phase, works, profile[phase]);
+      fit_spread(phase, profile[phase]);
     }
     result_.prefill_disturbance = disturbance[static_cast<std::size_t>(Phase::kPrefill)];
     result_.decode_disturbance = disturbance[static_cast<std::size_t>(Phase::kDecode)];
@@ -290,13 +321,18 @@ class Calibrator {
     for (Timed& timed : points_) result_.points.push_back(std::move(timed.point));
   }
 
-  /// The law of undisturbed runs gives the shape; the median of all runs over it, the scale. Returns that.
-  double fit_phase(Phase phase, const LatencyModel& works, PhaseProfile& profile) {
+  /// Runs without pauses, or all where there are none.
+  [[nodiscard]] static const std::vector<double>& steady(const TimedPoint& point) noexcept {
+    return point.steady_ms.empty() ? point.runs_ms : point.steady_ms;
+  }
+
+  /// The law of what steady runs take undisturbed. Returns the median of all of them over it.
+  double fit_law_of(Phase phase, const LatencyModel& works, PhaseProfile& profile) {
     FitData data;
     for (Timed& timed : points_) {
       TimedPoint& point = timed.point;
       if (point.phase != phase) continue;
-      std::vector<double> sorted = point.runs_ms;
+      std::vector<double> sorted = steady(point);
       std::sort(sorted.begin(), sorted.end());
       point.measured_ms = quantile(sorted, kUndisturbed);
       const std::vector<double> terms = terms_of(point, works);
@@ -306,31 +342,48 @@ class Calibrator {
       if (!point.held_out) data.add(terms, point.measured_ms, 1.0 / (1.0 + disturbed * disturbed));
     }
     profile.coefficients = fit_law(data);
-    std::vector<double> ratios;
+    std::vector<double> quotients;
     for (Timed& timed : points_) {
       TimedPoint& point = timed.point;
       if (point.phase != phase) continue;
       point.predicted_ms = predict(profile.coefficients, terms_of(point, works));
       if (point.held_out) continue;
-      for (const double run : point.runs_ms)
-        ratios.push_back(std::log(run / std::max(point.predicted_ms, 1e-9)));
+      for (const double run : steady(point)) quotients.push_back(run / std::max(point.predicted_ms, 1e-9));
     }
-    std::sort(ratios.begin(), ratios.end());
-    const double typical = quantile(ratios, 0.5);
-    for (double& coefficient : profile.coefficients) coefficient *= std::exp(typical);
-    fit_spread(phase, typical, profile);
-    return std::exp(typical);
+    return median_of(std::move(quotients));
   }
 
-  /// How far single runs lay from their job's median, and the medians from the law.
-  void fit_spread(Phase phase, double log_typical, PhaseProfile& profile) const {
+  /// From the law to what a request meets: medians of the runs after a pause give its scale, and what a pause
+  /// adds to each run, however short.
+  void fit_typical(Phase phase, const LatencyModel& works, PhaseProfile& profile) {
+    FitData data;
+    data.n_terms = 2;
+    for (Timed& timed : points_) {
+      TimedPoint& point = timed.point;
+      if (point.phase != phase) continue;
+      point.typical_ms = median_of(point.runs_ms);
+      if (!point.held_out) data.add(std::vector<double>{point.predicted_ms, 1.0}, point.typical_ms);
+    }
+    const std::vector<double> found = fit_law(data);
+    if (found.size() == data.n_terms && !profile.coefficients.empty()) {
+      for (double& coefficient : profile.coefficients) coefficient *= found[0];
+      profile.coefficients.front() += found[1];  // "call": once a run
+    }
+    for (Timed& timed : points_) {
+      TimedPoint& point = timed.point;
+      if (point.phase == phase) point.expected_ms = predict(profile.coefficients, terms_of(point, works));
+    }
+  }
+
+  /// How far single runs lay from their job's median, and the medians from what is expected.
+  void fit_spread(Phase phase, PhaseProfile& profile) const {
     std::vector<double> noise, misfits;
     for (const Timed& timed : points_) {
       const TimedPoint& point = timed.point;
       if (point.phase != phase || point.held_out) continue;
-      const double median = median_of(point.runs_ms);
-      misfits.push_back(std::abs(std::log(median / std::max(point.predicted_ms, 1e-9)) - log_typical));
-      for (const double run : point.runs_ms) noise.push_back((run - median) / std::sqrt(median));
+      misfits.push_back(std::abs(std::log(point.typical_ms / std::max(point.expected_ms, 1e-9))));
+      for (const double run : point.runs_ms)
+        noise.push_back((run - point.typical_ms) / std::sqrt(point.typical_ms));
     }
     profile.misfit = kRobustDeviation * median_of(std::move(misfits));
     std::sort(noise.begin(), noise.end());

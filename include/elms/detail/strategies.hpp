@@ -224,6 +224,19 @@ struct StrategyCandidate {
                 words_of(plan), " (", times, "); ", plan.accepted ? "run as best effort" : "rejected");
 }
 
+/// How far the plan may narrow while it decodes: over candidates that differ from it in their level only.
+[[nodiscard]] inline int narrowest_of(const Strategy& plan, std::span<const StrategyCandidate> candidates) {
+  return narrowest_worthwhile(plan.level, [&](int level) {
+    for (const StrategyCandidate& candidate : candidates) {
+      const Strategy& other = candidate.strategy;
+      if (other.level == level && other.keep_ratio == plan.keep_ratio &&
+          other.reuse_cache == plan.reuse_cache)
+        return other.expected_quality;
+    }
+    return -1.0;
+  });
+}
+
 /// Orders the candidates, names their verdicts and fills the plan.
 [[nodiscard]] inline Plan choose(std::vector<StrategyCandidate>& candidates, const PlanRequest& request,
                                  const Slo& slo) {
@@ -235,6 +248,7 @@ struct StrategyCandidate {
                     candidates.end(), comes_before);
   const StrategyCandidate& best = candidates.front();
   static_cast<Strategy&>(plan) = best.strategy;
+  plan.narrowest_level = narrowest_of(plan, candidates);
   plan.feasible = StrategyJudge::feasible(best.strategy);
   const bool fits = best.strategy.verdict != Verdict::kOutOfContext;
   plan.accepted = plan.feasible || (fits && request.policy == InfeasiblePolicy::kBestEffort);

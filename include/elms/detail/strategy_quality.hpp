@@ -50,4 +50,21 @@ struct AxisPosition {
   return (1.0 - narrow * narrow) * (1.0 - 0.5 * cut * cut);
 }
 
+/// How far below a planned level answers are still worth something: the lowest of the levels down to which
+/// each is expected to be worth half of the planned one or more. `quality` is a function of the level,
+/// negative for one that may not be run.
+template <typename Quality>
+[[nodiscard]] int narrowest_worthwhile(int planned_level, const Quality& quality) {
+  constexpr double kWorthwhile = 0.5;
+  const double least = kWorthwhile * quality(planned_level);
+  int narrowest = planned_level;
+  for (int level = planned_level - 1; level >= 0; --level) {
+    const double worth = quality(level);
+    if (worth < 0.0) continue;
+    if (worth < least) break;
+    narrowest = level;
+  }
+  return narrowest;
+}
+
 }  // namespace elms::inline v0::detail

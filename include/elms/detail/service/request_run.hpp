@@ -89,34 +89,10 @@ class RequestPlanner {
 
  private:
   [[nodiscard]] Plan forced(const PlanRequest& request) const {
-    const SLOPlanner& planner = *parts_.options.planner;
-    const auto levels = parts_.options.model->levels();
-    Plan plan;
-    plan.feasible = plan.accepted = true;
-    plan.verdict = Verdict::kChosen;
+    const int top = static_cast<int>(parts_.options.model->levels().size()) - 1;
+    Plan plan = parts_.options.planner->plan_for(request, request_.level.value_or(top),
+                                                 may_refine_ ? request_.keep_ratio.value_or(1.0) : 1.0);
     plan.reason = "as the request says";
-    plan.slo = request.shares.has_value() ? planner.slo_of(*request.shares, request) : request.slo;
-    plan.level = request_.level.value_or(static_cast<int>(levels.size()) - 1);
-    plan.width = levels[static_cast<std::size_t>(plan.level)].cost_share;
-    plan.keep_ratio = may_refine_ ? request_.keep_ratio.value_or(1.0) : 1.0;
-    plan.n_keep_tokens =
-        static_cast<std::int32_t>(std::floor(plan.keep_ratio * request.n_compressible_tokens));
-    const std::int32_t n_prompt = request.n_protected_tokens + plan.n_keep_tokens;
-    plan.n_reused_tokens =
-        std::min(n_prompt, plan.keep_ratio < 1.0 ? request.n_cached_head_tokens : request.n_cached_tokens);
-    plan.n_prefill_tokens = n_prompt - plan.n_reused_tokens;
-    plan.n_refine_words = plan.keep_ratio < 1.0 ? estimated_words(request) : 0;
-    plan.n_cut_words = plan.keep_ratio < 1.0 ? estimated_words(request.n_compressible_tokens) : 0;
-    const Prediction ttft = planner.predict_ttft(plan.level, plan.n_prefill_tokens, plan.n_reused_tokens,
-                                                 plan.n_refine_words, request.confidence);
-    const Prediction tpot = planner.predict_tpot(plan.level, n_prompt + request.n_output_tokens / 2,
-                                                 request.confidence, request.n_output_tokens - 1);
-    const Prediction cut = planner.predict_cut(plan.n_cut_words, request.confidence);
-    plan.ttft_ms = request.elapsed_ms + ttft.ms + cut.ms;
-    plan.ttft_margin_ms = std::hypot(ttft.margin_ms, cut.margin_ms);
-    plan.tpot_ms = tpot.ms;
-    plan.tpot_margin_ms = tpot.margin_ms;
-    plan.expected_quality = planner.expected_quality(plan.level, plan.keep_ratio);
     return plan;
   }
 
@@ -258,12 +234,22 @@ class RequestRun {
     }
     for (std::size_t i = 0; i < shortened.size(); ++i) shortened[i].text = std::move(refined->segments[i]);
     tokens_ = encode_segments(*parts_.tokenizer, shortened, request_.messages.empty());
-    const double cut_ms = now() - begin_ms;
-    answer_.times.refine_ms += cut_ms;
-    (scores_.empty() ? refine_ms_ : cut_ms_) += cut_ms;
+    count_refining(now() - begin_ms);
     answer_.refined_prompt = std::move(refined->text);
     answer_.n_prompt_tokens = static_cast<std::int32_t>(tokens_.size());
     return {};
+  }
+
+  /// What refine() took, as the planner is to learn it. A call that scores and cuts is the refiner's but for
+  /// what cutting is predicted to take.
+  void count_refining(double ms) {
+    answer_.times.refine_ms += ms;
+    if (!scores_.empty()) {
+      cut_ms_ += ms;
+      return;
+    }
+    const double cut_ms = parts_.options.planner->predict_cut(answer_.plan.n_cut_words).ms;
+    refine_ms_ += std::max(0.5 * ms, ms - cut_ms);
   }
 
   /// Level, cache and sampler as the plan wants them; how many prompt tokens the cache holds.
@@ -308,9 +294,10 @@ class RequestRun {
       return std::nullopt;
     const std::int32_t context =
         answer_.n_prompt_tokens + std::min(request_.max_tokens, request_.expected_tokens) / 2;
-    return Pacer({target_ms, answer_.plan.level, request_.max_tokens - 1}, [this, context](int level) {
-      return parts_.options.planner->predict_tpot(level, context).ms;
-    });
+    const Plan& plan = answer_.plan;
+    return Pacer(
+        {target_ms, plan.level, plan.narrowest_level, request_.max_tokens - 1},
+        [this, context](int level) { return parts_.options.planner->predict_tpot(level, context).ms; });
   }
 
   void decode(PacedSource& source) {
@@ -368,7 +355,7 @@ class RequestRun {
   Answer& answer_;
   std::vector<float> scores_;      ///< of the prompt's words, where analyse() made them
   std::int32_t n_words_read_ = 0;  ///< by the refiner in analyse()
-  double refine_ms_ = 0.0;         ///< of the refiner, with the cutting where that went with it
+  double refine_ms_ = 0.0;         ///< of the refiner, cutting not included
   double cut_ms_ = 0.0;
   std::vector<TokenId> tokens_;  ///< as run
 };
