@@ -44,7 +44,7 @@ struct TimedPoint {
   std::int32_t n_context = 0;     ///< positions in the cache before
   bool held_out = false;          ///< not fitted
   std::vector<double> runs_ms;    ///< each after a pause, as requests come
-  std::vector<double> steady_ms;  ///< one right behind the other; none where pause_ms is 0
+  std::vector<double> steady_ms;  ///< one right behind the other; none without pauses, or of long runs
   /// The lowest decile of the steady runs, or of all where there are none: what others on the machine disturb
   /// least.
   double measured_ms = 0.0;

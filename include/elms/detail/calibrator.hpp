@@ -226,10 +226,16 @@ class Calibrator {
   }
 
   /// Half of the time without pauses, which keeps the clock up and shows what the work takes, and half with
-  /// them, as requests come; by turns, since what else a machine does comes and goes.
+  /// them, as requests come; by turns, since what else a machine does comes and goes. Where runs are so long
+  /// that a pause is nothing to them, all with pauses.
   Status time_points() {
+    constexpr double kLongRun = 10.0;  // times the pause
     TimedRuns steady{&TimedPoint::steady_ms, 0.0, {}}, paused{&TimedPoint::runs_ms, options_.pause_ms, {}};
-    if (!(options_.pause_ms > 0.0)) return time_rounds(paused, 0.0, 1.0, 1.0);
+    ELMS_RETURN_IF_ERROR(time_rounds(paused, 0.0, 0.0, 0.0));  // each once
+    double sum_ms = 0.0;
+    for (const Timed& timed : points_) sum_ms += timed.point.runs_ms.back();
+    if (!(options_.pause_ms * kLongRun * static_cast<double>(points_.size()) > sum_ms))
+      return time_rounds(paused, 0.0, 1.0, 1.0);
     constexpr int kTurns = 3;
     for (int turn = 0; turn < kTurns; ++turn) {
       const double begin = static_cast<double>(turn) / kTurns, end = static_cast<double>(turn + 1) / kTurns;
@@ -275,7 +281,7 @@ class Calibrator {
         runs.push_back(std::max(ms, 1e-6));
         way.spent_ms[i] += clock_ms() - before;
         any = true;
-        const double done = std::min(1.0, (clock_ms() - start) / budget_ms);
+        const double done = budget_ms > 0.0 ? std::min(1.0, (clock_ms() - start) / budget_ms) : 0.0;
         if (options_.on_progress && options_.on_progress(from + done * (to - from)) == Flow::kStop) {
           return Status(StatusCode::kCancelled, "calibration was cancelled");
         }

@@ -1,0 +1,129 @@
+// bench_levels MODEL [--threads N] [--tokens N] [--context N]
+//
+// What a level and its adapter cost a decoded token. Three sessions take turns token by token, so that a
+// machine whose bandwidth swings does the same to each: the full width, the level without its adapter, the
+// level with it. One line of JSON a level: `excess` is the level's time over the full width's minus its cost
+// share, `adapter` what the adapter adds to the level's time; medians over neighbouring turns, and between
+// which quartiles they lie.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "elms/detail/latency_fit.hpp"
+#include "elms/elastic_model.hpp"
+#include "elms/session.hpp"
+
+namespace {
+
+struct LevelBenchOptions {
+  std::string model;
+  std::size_t threads = 2;
+  int tokens = 200, context = 16;
+};
+
+int fail(const std::string& message) {
+  std::fprintf(stderr, "bench_levels: %s\n", message.c_str());
+  return 1;
+}
+
+template <typename T>
+T or_die(elms::Result<T> result) {
+  if (!result.has_value()) std::exit(fail(result.error().message()));
+  return std::move(*result);
+}
+
+bool parse(int argc, char** argv, LevelBenchOptions& options) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name.substr(0, 2) != "--") {
+      options.model = name;
+    } else if (++i == argc) {
+      return false;
+    } else if (name == "--threads") {
+      options.threads = static_cast<std::size_t>(std::atoi(argv[i]));
+    } else if (name == "--tokens") {
+      options.tokens = std::atoi(argv[i]);
+    } else if (name == "--context") {
+      options.context = std::atoi(argv[i]);
+    } else {
+      return false;
+    }
+  }
+  return !options.model.empty() && options.threads > 0 && options.tokens > 0 && options.context > 0;
+}
+
+/// A session of a level behind a context, which decodes token after token.
+class Decoding {
+ public:
+  Decoding(const std::shared_ptr<const elms::ElasticModel>& model, int level,
+           const LevelBenchOptions& options)
+      : session_(or_die(elms::Session::create(model, sized(options)))) {
+    std::vector<elms::TokenId> prompt;
+    for (int i = 0; i < options.context; ++i) prompt.push_back(1 + i % (model->config().n_vocab - 1));
+    if (!session_.set_level(level).ok() || !session_.prefill(prompt).ok()) std::exit(fail("no context"));
+    for (int i = 0; i < kWarmUp; ++i) static_cast<void>(token_ms());
+  }
+
+  double token_ms() {
+    const auto start = std::chrono::steady_clock::now();
+    static_cast<void>(or_die(session_.decode()));
+    return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+ private:
+  static constexpr int kWarmUp = 3;
+  static elms::SessionOptions sized(const LevelBenchOptions& options) {
+    elms::SessionOptions session;
+    session.context_tokens = options.context + options.tokens + kWarmUp + 1;
+    return session;
+  }
+
+  elms::Session session_;
+};
+
+nlohmann::json middle_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {{"median", elms::detail::quantile(values, 0.5)},
+          {"quartiles", {elms::detail::quantile(values, 0.25), elms::detail::quantile(values, 0.75)}}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  LevelBenchOptions options;
+  if (!parse(argc, argv, options))
+    return fail("usage: bench_levels MODEL [--threads N] [--tokens N] [--context N]");
+  elms::OpenOptions open;
+  open.pool = or_die(elms::ThreadPool::create(options.threads));
+  open.uniform_levels_if_none = true;
+  const auto with = or_die(elms::ElasticModel::open(options.model, open));
+  open.use_adapters = false;
+  const auto without = or_die(elms::ElasticModel::open(options.model, open));
+  const int top = static_cast<int>(without->levels().size()) - 1;
+  for (int level = 0; level <= top; ++level) {
+    const double share = without->levels()[static_cast<std::size_t>(level)].cost_share;
+    Decoding full(without, top, options), narrow(without, level, options), adapted(with, level, options);
+    std::vector<double> excess, added, narrow_ms;
+    for (int i = 0; i < options.tokens; ++i) {
+      const double full_ms = full.token_ms();
+      narrow_ms.push_back(narrow.token_ms());
+      excess.push_back(narrow_ms.back() / full_ms - share);
+      if (with->adapter(level) != nullptr) added.push_back(adapted.token_ms() / narrow_ms.back() - 1.0);
+    }
+    nlohmann::json line = {{"level", level},
+                           {"cost_share", share},
+                           {"threads", options.threads},
+                           {"token_ms", middle_of(narrow_ms)},
+                           {"excess", middle_of(excess)}};
+    if (!added.empty()) line["adapter"] = middle_of(added);
+    std::printf("%s\n", line.dump().c_str());
+    std::fflush(stdout);
+  }
+  return 0;
+}
