@@ -227,7 +227,7 @@ void add_calibrate(CLI::App& app, Action& action) {
       ->option_text("S [8]");
   command
       .add_option("--pause-ms", arguments->pause_ms,
-                  "Idle before each run, as a device is before a request; 0: none")
+                  "Idle before each run of half of the time, as before a request; 0: none")
       ->check(CLI::Range(0.0, 10000.0))
       ->option_text("MS [20]");
   CLI::Option* output =
