@@ -58,7 +58,8 @@ class SLOPlanner {
   /// range). Without memory to compare strategies in it accepts none, with the verdict kOutOfMemory.
   [[nodiscard]] Plan plan(const PlanRequest& request) const;
 
-  /// The plan whose level and keep ratio the caller chooses: predicted, and accepted whatever its times.
+  /// The plan whose level and keep ratio (clamped to what there is; what is no number counts as 1) the caller
+  /// chooses: predicted, and accepted whatever its times.
   [[nodiscard]] Plan plan_for(const PlanRequest& request, int level, double keep_ratio) const;
 
   /// Learns from what was measured, in any order and from any thread. Times that are not positive are
@@ -301,6 +302,7 @@ inline Plan SLOPlanner::plan_for(const PlanRequest& given, int level, double kee
   ensure_probed();
   const PlanRequest request = detail::tidy(given);
   level = std::clamp(level, 0, latency_.n_levels() - 1);
+  keep_ratio = std::isfinite(keep_ratio) ? std::clamp(keep_ratio, 0.0, 1.0) : 1.0;
   Plan plan;
   plan.slo = request.shares.has_value() ? slo_of(*request.shares, request) : request.slo;
   const auto states_now = states(request.confidence);

@@ -313,6 +313,29 @@ TEST_CASE("a plan may narrow while decoding down to what is worth half of it", "
   CHECK((*some)->plan(request).narrowest_level == 1);
 }
 
+TEST_CASE("a plan that the caller chooses is predicted like the planner's own", "[planner][plan]") {
+  const auto planner = synthetic_planner(planner_model());
+  PlanRequest request = usual_request();
+  request.slo = {5.0, 3.0};
+  request.policy = elms::InfeasiblePolicy::kBestEffort;
+  request.n_alternatives = 1000;
+  const Plan best = planner->plan(request);
+  std::vector<elms::Strategy> all = best.alternatives;
+  all.push_back(best);
+  for (const elms::Strategy& other : all) {
+    const Plan plan = planner->plan_for(request, other.level, other.keep_ratio);
+    CHECK(plan.accepted);
+    CHECK(plan.verdict == Verdict::kChosen);
+    CHECK(plan.n_prefill_tokens == other.n_prefill_tokens);
+    CHECK(plan.ttft_ms == other.ttft_ms);
+    CHECK(plan.tpot_ms == other.tpot_ms);
+    CHECK(plan.ttft_margin_ms == other.ttft_margin_ms);
+    CHECK(plan.expected_quality == other.expected_quality);
+  }
+  CHECK(planner->plan_for(request, 1000, NAN).keep_ratio == 1.0);
+  CHECK(planner->plan_for(request, -3, -1.0).n_keep_tokens == 0);
+}
+
 TEST_CASE("equal qualities go to the fastest strategy", "[planner][plan]") {
   const auto planner = synthetic_planner(planner_model());
   PlanRequest request = usual_request();
