@@ -69,6 +69,7 @@ Json calibrated_points_json(const elms::Calibration& calibration, const elms::El
                     {"context", point.n_context},
                     {"held_out", point.held_out},
                     {"runs", point.runs_ms.size()},
+                    {"steady_runs", point.steady_ms.size()},
                     {"measured_ms", point.measured_ms},
                     {"predicted_ms", point.predicted_ms},
                     {"typical_ms", point.typical_ms},
@@ -130,9 +131,9 @@ void print_calibration(const elms::Calibration& calibration, const elms::Elastic
   }
   errors.print();
   std::printf(
-      "\nMeasured: the lowest decile of runs without pauses; the middle one took %.2f (prefill) and %.2f\n"
-      "(decode) times as long. The profile predicts what runs after a pause take, as requests come;\n"
-      "its margins come from their spread.\n",
+      "\nMeasured: the lowest decile of runs without pauses (of all, where runs are long beside a pause); the\n"
+      "middle one took %.2f (prefill) and %.2f (decode) times as long. The profile predicts what runs after a\n"
+      "pause take, as requests come; its margins come from their spread.\n",
       calibration.prefill_disturbance, calibration.decode_disturbance);
 }
 
