@@ -131,9 +131,9 @@ void print_calibration(const elms::Calibration& calibration, const elms::Elastic
   }
   errors.print();
   std::printf(
-      "\nMeasured: the lowest decile of runs without pauses (of all, where runs are long beside a pause); the\n"
-      "middle one took %.2f (prefill) and %.2f (decode) times as long. The profile predicts what runs after a\n"
-      "pause take, as requests come; its margins come from their spread.\n",
+      "\nMeasured: the lowest decile of runs without pauses (of all, where runs are long beside a\n"
+      "pause); the middle one took %.2f (prefill) and %.2f (decode) times as long. The profile predicts\n"
+      "what runs after a pause take, as requests come; its margins come from their spread.\n",
       calibration.prefill_disturbance, calibration.decode_disturbance);
 }
 
