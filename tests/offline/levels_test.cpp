@@ -174,6 +174,31 @@ TEST_CASE("levels: searched ones are nested, legal, within their cost, and no wo
   CHECK(std::abs(meter->measure(config.layers)) < 1e-9);
 }
 
+TEST_CASE("levels: a divergence does not depend on what was measured before it", "[offline]") {
+  const offline::MemoryModel model = memory_model("divergence.gguf");
+  const offline::TokenWindows windows = offline::cut_windows(random_tokens(32, 74), elms::kNoToken, 16);
+  const auto pool = make_pool(2);
+  std::vector<std::vector<elms::LayerShape>> slices(1, model.config().layers);
+  for (std::size_t layer = model.config().layers.size(); layer-- > 0;) {  // one layer narrow, another one each time
+    slices.push_back(model.config().layers);
+    slices.back()[layer].ff /= 2;
+  }
+  slices.push_back(slices[1]);
+  slices.push_back(slices[1]);
+  auto meter = offline::DivergenceMeter::create(*pool, model, windows);
+  REQUIRE_OK(meter);
+  std::vector<double> measured;
+  for (const auto& some : slices) {
+    auto fresh = offline::DivergenceMeter::create(*pool, model, windows);
+    REQUIRE_OK(fresh);
+    measured.push_back(meter->measure(some));
+    CHECK(measured.back() == fresh->measure(some));
+  }
+  CHECK(std::abs(measured.front()) < 1e-9);
+  CHECK(measured[1] > 1e-6);
+  CHECK(measured[1] != measured[2]);
+}
+
 TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline]") {
   elms::offline::SynthShape shape = small_shape();
   shape.d_ff = 96;

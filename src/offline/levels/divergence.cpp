@@ -21,6 +21,7 @@ Result<DivergenceMeter> DivergenceMeter::create(ThreadPool& pool, const MemoryMo
   const std::span<const float> logits = meter.decoder_.logits();
   ELMS_ASSIGN_OR_RETURN(meter.teacher_, detail::Buffer<float>::uninitialized_streamed(logits.size()));
   std::copy(logits.begin(), logits.end(), meter.teacher_.data());
+  meter.measured_ = model.config().layers;
   return meter;
 }
 
@@ -30,7 +31,10 @@ double DivergenceMeter::measure(std::span<const LayerShape> slices) {
   const train::ParameterLayout layout(train::with_layers(config, slices));
   const std::span<float> params = std::span<float>(params_).first(layout.size());
   train::gather_units(model_->layout, model_->params, train::first_units(config, slices), layout, params);
-  decoder_.forward(*pool_, layout, params.data(), tokens_);
+  const auto first = std::mismatch(slices.begin(), slices.end(), measured_.begin()).first;
+  decoder_.forward(*pool_, layout, params.data(), tokens_,
+                   static_cast<std::size_t>(first - slices.begin()));
+  measured_.assign(slices.begin(), slices.end());
   return train::kl_divergence<float>(*pool_, tokens_.size(), static_cast<std::size_t>(config.n_vocab),
                                      teacher_.data(), decoder_.logits().data(), nullptr, decoder_.row_loss());
 }

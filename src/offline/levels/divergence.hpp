@@ -17,7 +17,8 @@ class DivergenceMeter {
   [[nodiscard]] static Result<DivergenceMeter> create(ThreadPool& pool, const MemoryModel& model,
                                                       const TokenWindows& windows);
 
-  /// Of legal slices, one for each layer.
+  /// Of legal slices, one for each layer. Layers are computed from the first on that differs from the slices
+  /// measured before: who goes from the last layers to the first ones waits half as long.
   [[nodiscard]] double measure(std::span<const LayerShape> slices);
 
   [[nodiscard]] std::size_t n_measured() const noexcept { return n_measured_; }
@@ -30,8 +31,9 @@ class DivergenceMeter {
   const MemoryModel* model_;
   train::TrainDecoder<float> decoder_;
   std::vector<TokenId> tokens_;
-  detail::Buffer<float> teacher_;  ///< [n_tokens, n_vocab]
-  detail::Buffer<float> params_;   ///< of the slices; as large as the whole model
+  detail::Buffer<float> teacher_;     ///< [n_tokens, n_vocab]
+  detail::Buffer<float> params_;      ///< of the slices; as large as the whole model
+  std::vector<LayerShape> measured_;  ///< what the decoder has computed last
   std::size_t n_measured_ = 0;
 };
 

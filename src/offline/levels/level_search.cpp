@@ -68,7 +68,7 @@ class Exchange {
     for (; left_ > 2 * space_.groups().size(); quantum_bytes /= 2) {
       set_strides(quantum_bytes);
       deltas_.assign(space_.groups().size(), {});
-      for (std::size_t group = 0; group < deltas_.size(); ++group) measure_deltas(level, group);
+      for (std::size_t group = deltas_.size(); group-- > 0;) measure_deltas(level, group);
       while (left_ > kTries + 4 && improve(level)) {
       }
       const bool single =
@@ -207,7 +207,7 @@ Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const 
   };
 
   LossCurves curves(space, meter);
-  for (std::size_t group = 0; group < n_groups; ++group) {
+  for (std::size_t group = n_groups; group-- > 0;) {
     curves.measure(group);
     ELMS_RETURN_IF_ERROR(report(1));
   }

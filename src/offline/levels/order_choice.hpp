@@ -30,10 +30,11 @@ struct LevelInputs {
   const ProgressCallback& progress;
 };
 
-/// Searches levels in the order of each importance and returns those whose KL to the full model, in the
-/// geometric mean over the levels, is least. No one importance is best for every model: activations times
-/// gradients know what the loss loses by one unit, but not that units share work; fluctuation knows neither
-/// the loss, nor is it misled by a small gradient.
-[[nodiscard]] Result<OrderedLevels> best_order(const LevelInputs& inputs, std::vector<Importance> candidates);
+/// Levels in the order of the importance whose levels begin with the least KL to the full model, in the
+/// geometric mean over the levels; only there they are searched to the end. No one importance is best for
+/// every model: activations times gradients know what the loss loses by one unit, but not that units share
+/// work; fluctuation knows neither the loss, nor is it misled by a small gradient.
+[[nodiscard]] Result<OrderedLevels> best_order(const LevelInputs& inputs,
+                                               std::vector<Importance> importances);
 
 }  // namespace elms::inline v0::offline

@@ -220,11 +220,11 @@ void TrainDecoder<T>::ffn_block(ThreadPool& pool, const ParameterLayout& layout,
 
 template <typename T>
 void TrainDecoder<T>::forward(ThreadPool& pool, const ParameterLayout& layout, const T* params,
-                              std::span<const TokenId> tokens) noexcept {
+                              std::span<const TokenId> tokens, std::size_t first_layer) noexcept {
   const ModelConfig& config = layout.config();
   const std::size_t n = shape_.n_tokens(), d = static_cast<std::size_t>(config.d_model);
-  embed(pool, layout, params, tokens);
-  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+  if (first_layer == 0) embed(pool, layout, params, tokens);
+  for (std::size_t i = first_layer; i < config.layers.size(); ++i) {
     Activations& a = activations_[memory_ == ActivationMemory::kKeepAll ? i : 0];
     layer_forward(pool, config, {&layout.layer(i), config.layers[i], params}, inputs_[i].data(), a,
                   inputs_[i + 1].data());

@@ -45,9 +45,10 @@ class TrainDecoder {
                                                    ActivationMemory memory = ActivationMemory::kKeepAll);
 
   /// Computes logits() [n_tokens, n_vocab] of tokens [n_sequences * length], which must lie inside the
-  /// vocabulary.
+  /// vocabulary. Layers before first_layer, and the embedding, are those of the pass before: their parameters
+  /// and the tokens must not have changed.
   void forward(ThreadPool& pool, const ParameterLayout& layout, const T* params,
-               std::span<const TokenId> tokens) noexcept;
+               std::span<const TokenId> tokens, std::size_t first_layer = 0) noexcept;
 
   // The same in pieces, for those who look at the residual stream on the way, or change parameters there:
   // embed, then of every layer both blocks. Layers of one pass may come from different layouts. logits() stay
