@@ -2,7 +2,7 @@
 # Makes elms-refiner from the texts, sentences and tasks below ../shared/data: its data, its vocabulary, the score head,
 # the labels of the decision head, the decision head.
 # usage: make_elms_refiner.sh WORK_DIR      (what was cut off goes on). See REFINER.md here.
-#   SCORE_STEPS=3000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=150 (a task set)
+#   SCORE_STEPS=6000  SHAPE="--d-model 128 --heads 4 --d-ff 512 --layers 4 --shared-layers 2"  LABELS=150 (a task set)
 #   MLM_MINUTES=20    masked-LM pre-training first (not for the file that ships: 0)
 #   JUDGE=1           accuracy on cut task prompts afterwards, to WORK_DIR/tasks.json and tasks.svg
 set -euo pipefail
@@ -24,25 +24,22 @@ make_tasks() {
     --functions 3-10 --few-shot 0-2 --renamed 0.1 --max-lines "${LABELS:-150}" >&2
 }
 
-# Articles of the news sets of T0, each once.
+# Articles of the news sets of T0, each once, whatever the task they were made into.
 news_articles() {
   python3 - "$shared/t0" <<'PYTHON'
-import json, re, sys
+import glob, json, re, sys
 
 seen = set()
-def put(text):
-    text = re.sub(r"\n\s*\n", "\n", text).strip()
-    if len(text) >= 100 and text[:200] not in seen:
-        seen.add(text[:200])
-        print(text + "\n")
-def rows(name):
-    with open(f"{sys.argv[1]}/{name}.jsonl") as lines:
-        yield from map(json.loads, lines)
-for row in rows("cnn_dailymail_3_0_0_generate_story"): put(row["completion"])
-for row in rows("xsum_summarize_DOC"): put(row["prompt"].removeprefix("Summarize: "))
-for row in rows("multi_news_expand_reverse_task_"): put(row["completion"])
-for row in rows("gigaword_write_its_sentence"): put(row["completion"])
-for row in rows("ag_news_classify"): put(row["prompt"].split("\n")[0])
+for path in sorted(p for name in ("cnn_dailymail", "xsum", "multi_news", "gigaword", "ag_news")
+                   for p in glob.glob(f"{sys.argv[1]}/{name}_*.jsonl")):
+    with open(path) as lines:
+        for row in map(json.loads, lines):
+            article = max(row["prompt"], row["completion"].removesuffix("<|endoftext|>"), key=len)
+            text = "\n".join(line for line in article.splitlines() if len(line) >= 80)  # what asks for the task is shorter
+            place = re.sub(r"\W", "", text)[60:160]
+            if place and place not in seen:
+                seen.add(place)
+                print(text + "\n")
 PYTHON
 }
 
@@ -83,10 +80,10 @@ if [[ ${MLM_MINUTES:-0} != 0 ]]; then
   begin=(--init "$work/mlm.gguf")
 fi
 [[ -f $work/score.gguf ]] ||
-  "$elms" train refiner --stage score "${begin[@]}" --steps "${SCORE_STEPS:-3000}" --batch-rows 8 --length 192 \
-    --lr 2e-3 --warmup 100 --dropout 0.1 --valid-every 200 --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 50 -t 1 \
-    $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" --compressions "$google/compression_en.txt" \
-    --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
+  "$elms" train refiner --stage score "${begin[@]}" --steps "${SCORE_STEPS:-6000}" --batch-rows 8 --length 192 \
+    --lr 2e-3 --min-lr-share 0.02 --embedding-rate 0.1 --warmup 100 --dropout 0.15 --valid-every 250 \
+    --checkpoint "$work/score.ckpt.gguf" --checkpoint-every 200 $(resume "$work/score.ckpt.gguf") --sentences "$google/sentence_en.txt" \
+    --compressions "$google/compression_en.txt" --tasks "$data/tasks.jsonl" --meetings "$shared/qmsum/Academic/jsonl/train.jsonl" \
     "$shared/qmsum/Committee/jsonl/train.jsonl" --plot "$work/score.svg" --json -o "$work/score.gguf" >"$work/score.json"
 [[ -f $work/labels.jsonl ]] ||
   { cat "$data"/l.*.jsonl | shuf --random-source=<(yes) >"$data/labels.tasks.jsonl" &&

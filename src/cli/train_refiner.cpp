@@ -169,6 +169,11 @@ void add_refiner_run_options(CLI::App& command, TrainRefinerArguments& arguments
   run.beta2 = 0.98;
   run.valid_rows = 100;
   add_course_options(command, run);
+  command
+      .add_option("--embedding-rate", arguments.options.embedding_rate_share,
+                  "Share of the learning rate by which token embeddings move")
+      ->check(CLI::Range(0.0, 1.0))
+      ->option_text("X [1]");
   command.add_option("--dropout", arguments.options.dropout, "Of every layer's outputs")
       ->check(CLI::Range(0.0, 0.9))
       ->option_text("X [0.1]");

@@ -34,6 +34,9 @@ struct RefinerTrainingOptions {
   /// Texts with weights, as run.data: a new encoder's token embeddings come from which tokens stand near
   /// which in them, and not from noise. Empty: from noise.
   std::string embedding_data;
+  /// Token embeddings move by this share of the learning rate: below 1, rare words keep what embedding_data
+  /// says of them.
+  double embedding_rate_share = 1.0;
   double dropout = 0.1;
   double mask_share = 0.2;  ///< of the tokens, for kMaskedLm
 

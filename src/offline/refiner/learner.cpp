@@ -13,6 +13,10 @@ Status EncoderLearner::prepare(std::size_t max_tokens) {
   const TrainingOptions& run = options_.run;
   ELMS_ASSIGN_OR_RETURN(
       adam_, train::AdamW::create(tensors_, {run.beta1, run.beta2, run.epsilon, run.weight_decay}));
+  for (const train::ParameterTensor& tensor : tensors_) {
+    if (tensor.offset == model_.layout.token_embedding)
+      adam_->slow_down(tensor.offset - begin(), tensor.size(), options_.embedding_rate_share);
+  }
   return {};
 }
 

@@ -27,6 +27,9 @@ Status check_refiner_options(const RefinerTrainingOptions& options) {
       !(options.mask_share > 0.0 && options.mask_share < 0.9))
     return invalid_argument("refiner: dropout ", options.dropout, ", masked share ", options.mask_share,
                             "; expected 0 to 0.9");
+  if (!(options.embedding_rate_share >= 0.0 && options.embedding_rate_share <= 1.0))
+    return invalid_argument("refiner: ", options.embedding_rate_share,
+                            " of the rate for embeddings; expected 0 to 1");
   if (run.batch_rows == 0 || run.length < 8)
     return invalid_argument("refiner: batches of ", run.batch_rows, " rows of ", run.length);
   return train::check_checkpoint_options(run.checkpoint, run.checkpoint_every, run.resume);
@@ -88,6 +91,7 @@ train::Recipe refiner_recipe(const RefinerTrainingOptions& options, const std::s
   add("warm-up steps", options.run.warmup_steps);
   add("weight decay", options.run.weight_decay);
   add("clipping at", options.run.clip_norm);
+  add("share of the rate for embeddings", options.embedding_rate_share);
   add("dropout", options.dropout);
   add("masked share", options.mask_share);
   add("weights of meetings and tasks", detail::concat(options.meeting_weight, ", ", options.task_weight));

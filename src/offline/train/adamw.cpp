@@ -74,6 +74,12 @@ void AdamW::add_blocks(std::size_t begin, std::size_t end, bool decays) {
     blocks_.push_back({begin, std::min(end, begin + kBlockElems), decays});
 }
 
+void AdamW::slow_down(std::size_t begin, std::size_t n, double rate_share) noexcept {
+  for (Block& block : blocks_) {
+    if (block.begin >= begin && block.end <= begin + n) block.rate_share = rate_share;
+  }
+}
+
 Status AdamW::take_moments(std::size_t n) {
   block_sums_.resize(blocks_.size());
   ELMS_ASSIGN_OR_RETURN(mean_, detail::Buffer<float>::zeroed(n));
@@ -100,10 +106,12 @@ void AdamW::step(ThreadPool& pool, std::uint64_t t, double rate, double gradient
   factors.step_size = static_cast<float>(rate / (1.0 - std::pow(options_.beta1, steps)));
   factors.inv_root_correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, steps)));
   factors.epsilon = static_cast<float>(options_.epsilon);
-  const auto kept = static_cast<float>(1.0 - rate * options_.weight_decay);
   pool.parallel_for(blocks_.size(), [&](std::size_t i) {
     const Block& block = blocks_[i];
-    update(factors, block.decays ? kept : 1.0f, block.end - block.begin, gradients.data() + block.begin,
+    StepFactors own = factors;
+    own.step_size = static_cast<float>(block.rate_share * static_cast<double>(factors.step_size));
+    const auto kept = static_cast<float>(1.0 - block.rate_share * rate * options_.weight_decay);
+    update(own, block.decays ? kept : 1.0f, block.end - block.begin, gradients.data() + block.begin,
            mean_.data() + block.begin, variance_.data() + block.begin, params.data() + block.begin);
   });
 }

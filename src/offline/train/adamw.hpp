@@ -31,6 +31,10 @@ class AdamW {
   /// For n parameters without a layout, all of which decay.
   [[nodiscard]] static Result<AdamW> create(std::size_t n, const AdamWOptions& options);
 
+  /// From now on the parameters of a tensor that begins at `begin`, counted as above, move by this share of the
+  /// rate.
+  void slow_down(std::size_t begin, std::size_t n, double rate_share) noexcept;
+
   /// Euclidean norm of gradients [layout.size()].
   [[nodiscard]] double norm(ThreadPool& pool, std::span<const float> gradients) noexcept;
 
@@ -47,6 +51,7 @@ class AdamW {
   struct Block {
     std::size_t begin, end;
     bool decays;
+    double rate_share = 1.0;
   };
   AdamW() = default;
   void add_blocks(std::size_t begin, std::size_t end, bool decays);
