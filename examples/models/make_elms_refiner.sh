@@ -35,7 +35,7 @@ for path in sorted(p for name in ("cnn_dailymail", "xsum", "multi_news", "gigawo
     with open(path) as lines:
         for row in map(json.loads, lines):
             article = max(row["prompt"], row["completion"].removesuffix("<|endoftext|>"), key=len)
-            text = "\n".join(line for line in article.splitlines() if len(line) >= 80)  # what asks for the task is shorter
+            text = "\n".join(line for line in article.splitlines() if len(line) >= 80)  # what asks for the task is mostly shorter
             place = re.sub(r"\W", "", text)[60:160]
             if place and place not in seen:
                 seen.add(place)

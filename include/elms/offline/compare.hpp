@@ -19,7 +19,7 @@ namespace elms::inline v0::offline {
 
 /// A way to make a model cheaper. All but the last two keep every layer and cut units out of it.
 enum class Recipe : std::uint8_t {
-  kOurs,              ///< units by kTaylor or kFlap, whichever the searched levels lose less by
+  kOurs,              ///< units by kTaylor or kFlap, whichever the levels begin with less loss by
   kUniformMagnitude,  ///< units by kMagnitude, the same share of every layer
   kLlmPruner,         ///< units by kTaylorWeights, the same share of every layer (arXiv 2305.11627)
   kAnchors,   ///< the layers whose removal harms most stay whole, the others share what is left; units by

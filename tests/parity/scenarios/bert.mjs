@@ -31,8 +31,8 @@ const kPoolings = {
  * elms in Q8_0, in its own way (3e-2 apart).
  */
 const kTolerance = {f32: 5e-3, f16: 5e-3, q8_0: 5e-2};
-/** Of what ships. Its states reach 7, and with rounded activations lie up to 0.1 from those without: on each side, elsewhere. */
-const kRefinerTolerance = {f32: kTolerance.f32, q8_0: 0.15};
+/** Of what ships. Its states reach 7, the random one's 4.3: where both sides round activations, the same 1.2% of that. */
+const kRefinerTolerance = {f32: kTolerance.f32, q8_0: 8e-2};
 
 /** The same file with another pooling. */
 function writePooled(from, to, type) {
@@ -82,8 +82,7 @@ export async function run(env) {
   await env.elms.json("convert", kRandomBert, "-o", converted, "--type", type);
   await compare(env, `random BERT in ${type}`, converted, kRandomTexts, kTolerance[type]);
   if (type === "f16") return;
-  const exact = env.scratch("refiner.gguf");
-  if (type === "f32") dequantise(kRefiner, exact);
-  const refiner = type === "f32" ? exact : kRefiner;
+  const refiner = type === "f32" ? env.scratch("refiner.gguf") : kRefiner;
+  if (type === "f32") dequantise(kRefiner, refiner);
   await compare(env, `elms-refiner in ${type}`, refiner, [...kPrompts, kLongText], kRefinerTolerance[type]);
 }
