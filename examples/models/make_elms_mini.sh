@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes elms-mini from the texts and tasks below ../shared/data: its data, its vocabulary, the model, its levels.
-# usage: make_elms_mini.sh WORK_DIR [MINUTES]      (default: 120 minutes of training; what was cut off goes on)
+# usage: make_elms_mini.sh WORK_DIR [MINUTES]      (default: 120 minutes of training; what was cut off goes on; 0: only
+#                                                   the data and the vocabulary)
 # See TASKS.md and README.md here.
 set -euo pipefail
 
@@ -61,6 +62,12 @@ make_data() {
       "$elms" tasks --from $set --in "$(source_of $set)" -o "$data/$set.unseen.jsonl" --split valid --unseen-functions only >&2
   done
   "$elms" tasks --from octopus --in "$(source_of octopus)" -o "$data/octopus.jsonl" >&2
+  # Text to predict: stories, requests, Wikipedia, one behind the other, so that nearly no window holds two kinds.
+  cat "$data"/{snips,clinc150,banking77,hwu64}.valid.jsonl | shuf -n 40 --random-source=<(yes) | python3 -c '
+import json, sys
+stories, wiki = (open(path, encoding="utf-8", errors="replace").read() for path in sys.argv[1:3])
+tasks = "".join(item["prompt"] + item["choices"][item["answer"]] + "\n\n" for item in map(json.loads, sys.stdin))
+print(stories[:8200], tasks[:8500], wiki[:6500], sep="\n")' "$data/stories.held.txt" "$data/wiki.held.txt" >"$data/held.txt"
   # What units are judged by: some of everything that was trained on, as text, the kinds in turn.
   shuf -n 60 --random-source=<(yes) "$data/turns.jsonl" | python3 -c '
 import json, sys
@@ -129,6 +136,7 @@ hwu64 hwu64"
 
 [[ -f $data/calibration.txt ]] || make_data
 [[ -f $work/vocab.gguf ]] || make_vocabulary
+[[ $minutes != 0 ]] || exit 0
 train_model
 make_elastic
 measure_quality

@@ -118,6 +118,12 @@ elms::offline::LossBalance loss_balance_named(const std::string& name) {
   return name == "rows" ? elms::offline::LossBalance::kRows : elms::offline::LossBalance::kTokens;
 }
 
+void add_cross_entropy(CLI::App& command, const std::string& name, double& weight) {
+  command.add_option(name, weight, "Weight of the data's next tokens beside the full model's")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("X [0]");
+}
+
 void add_recovery(CLI::App& command, RecoveryArguments& arguments) {
   elms::offline::RecoveryOptions& options = arguments.options;
   command.add_option("--recover-data", options.data, "What recovery learns from: files and their weights")
@@ -137,6 +143,7 @@ void add_recovery(CLI::App& command, RecoveryArguments& arguments) {
   command.add_option("--recover-length", options.length, "Tokens of a row")
       ->check(CLI::Range(2, 1 << 20))
       ->option_text("N [256]");
+  add_cross_entropy(command, "--recover-ce", options.cross_entropy_weight);
   add_balance(command, "--recover-balance", arguments.balance);
 }
 

@@ -52,6 +52,8 @@ void add_balance(CLI::App& command, const std::string& name, std::string& balanc
 /// A name that add_balance() let through.
 elms::offline::LossBalance loss_balance_named(const std::string& name);
 
+void add_cross_entropy(CLI::App& command, const std::string& name, double& weight);
+
 /// Recovery as part of another command: --recover-data, --recover-steps and so on.
 struct RecoveryArguments {
   elms::offline::RecoveryOptions options;

@@ -16,7 +16,7 @@ namespace offline = elms::offline;
 
 struct CompareArguments {
   std::string model, text, calibration, type, html, plot;
-  std::vector<std::string> tasks;
+  std::vector<std::string> tasks, recipes;
   RecoveryArguments recovery;
   offline::CompareOptions options;
   std::vector<double> levels;
@@ -27,6 +27,10 @@ struct CompareArguments {
 elms::Status compare(const CompareArguments& arguments) {
   offline::CompareOptions options = arguments.options;
   if (!arguments.levels.empty()) options.cost_targets = arguments.levels;
+  if (!arguments.recipes.empty()) options.recipes.clear();
+  for (const std::string& name : arguments.recipes) {
+    options.recipes.push_back(offline::parse_recipe(name).value_or(offline::Recipe::kOurs));
+  }
   if (!arguments.type.empty()) options.type = type_named(arguments.type);
   if (arguments.recovery.options.n_steps > 0) options.recovery = recovery_options(arguments.recovery);
   ELMS_ASSIGN_OR_RETURN(options.pool, elms::ThreadPool::create(arguments.threads));
@@ -56,6 +60,12 @@ elms::Status compare(const CompareArguments& arguments) {
   return arguments.html.empty() ? elms::Status() : write_compare_html(*results, name, arguments.html);
 }
 
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const offline::Recipe recipe : offline::all_recipes()) names.emplace_back(to_string(recipe));
+  return names;
+}
+
 }  // namespace
 
 void add_eval_compare(CLI::App& eval, Action& action) {
@@ -72,6 +82,10 @@ void add_eval_compare(CLI::App& eval, Action& action) {
       ->option_text("FILE");
   add_widths(command, "--levels", arguments->levels,
              "Costs to compare at, ascending, below 1 (default: 0.3,0.4,...,0.9)");
+  command.add_option("--recipes", arguments->recipes, "Which, in this order (default: all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(recipe_names()))
+      ->option_text("NAME,...");
   add_type(command, arguments->type)
       ->description("Type of the weight matrices whose bytes are the cost (default: as they are)");
   command.add_option("--max-tokens", options.max_tokens, "Tokens of the held-out text")

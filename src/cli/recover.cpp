@@ -107,11 +107,7 @@ void add_method_options(CLI::App& command, RecoverArguments& arguments) {
       ->delimiter(',')
       ->option_text("NAME,...");
   command.add_flag("--biases", options.train_biases, "lora: train biases of the blocks too");
-  command
-      .add_option("--ce", options.cross_entropy_weight,
-                  "Weight of the data's next tokens beside the full model's")
-      ->check(CLI::NonNegativeNumber)
-      ->option_text("X [0]");
+  add_cross_entropy(command, "--ce", options.cross_entropy_weight);
   command.add_flag("--no-attention-bias", arguments.no_attention_bias, "No biases of attention's output");
   command.add_flag("--no-ffn-bias", arguments.no_ffn_bias, "No biases of the FFN");
   command

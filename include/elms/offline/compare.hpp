@@ -33,6 +33,7 @@ enum class Recipe : std::uint8_t {
 /// storage.
 [[nodiscard]] std::string_view to_string(Recipe recipe) noexcept;
 [[nodiscard]] std::vector<Recipe> all_recipes();
+[[nodiscard]] std::optional<Recipe> parse_recipe(std::string_view name) noexcept;
 
 struct CompareOptions {
   std::vector<Recipe> recipes = all_recipes();

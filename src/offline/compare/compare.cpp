@@ -122,6 +122,13 @@ std::vector<Recipe> all_recipes() {
           Recipe::kFlap, Recipe::kShortGpt,         Recipe::kLayersByLoss};
 }
 
+std::optional<Recipe> parse_recipe(std::string_view name) noexcept {
+  for (int i = 0; i <= static_cast<int>(Recipe::kLayersByLoss); ++i) {
+    if (to_string(static_cast<Recipe>(i)) == name) return static_cast<Recipe>(i);
+  }
+  return std::nullopt;
+}
+
 Result<std::vector<CompareResult>> compare_recipes(const std::string& input, std::string_view held_out_text,
                                                    std::string_view calibration_text,
                                                    const std::vector<TaskFile>& tasks,
