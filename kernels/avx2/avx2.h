@@ -25,6 +25,22 @@ inline __m256i load_256(const void* address) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(address));
 }
 
+/// Where GCC reorders sums it keeps more of them than there are registers. A sum that passes here is made in
+/// the order that is written.
+inline void in_order(__m256i* sum) {
+#if defined(__GNUC__)
+  asm("" : "+x"(*sum));
+#endif
+}
+
+/// Of what lies there nothing is kept in registers from before, or copied elsewhere.
+template <typename T>
+inline void reload(const T* address) {
+#if defined(__GNUC__)
+  asm volatile("" : : "r"(address) : "memory");
+#endif
+}
+
 /// Sums of 8 outputs of one row from `column` on, as many as the matrix has.
 inline void store_row_8(const elms_gemm_args* args, int32_t row, int32_t column, __m256 sum) {
   float* dst = args->dst + static_cast<size_t>(row) * args->dst_stride + column;

@@ -10,12 +10,6 @@
 
 namespace {
 
-/// Half a block: nibbles of 16 outputs for four groups of four k.
-struct Half {
-  __m256i low[4];   // outputs 0..7
-  __m256i high[4];  // outputs 8..15
-};
-
 struct Weights {
   struct Block {
     uint16_t scale[kNr];
@@ -23,50 +17,52 @@ struct Weights {
   };
   static_assert(sizeof(Block) == 288, "the panel layout has no gaps");
 
-  static Half unpack(const uint8_t nibbles[2][2][32]) {
+  /// Values 0..15 of 16 outputs, two groups of four k.
+  struct Values {
+    __m256i low[2];   // outputs 0..7
+    __m256i high[2];  // outputs 8..15
+  };
+  struct Decoded {
+    Values values[4];
+  };
+
+  static Values unpack(const uint8_t nibbles[2][32]) {
     const __m256i mask = _mm256_set1_epi8(0x0f);
-    Half w;
-    for (int j = 0; j < 2; ++j) {
-      const __m256i first = load_256(nibbles[j][0]);
-      const __m256i second = load_256(nibbles[j][1]);
-      w.low[2 * j] = _mm256_and_si256(first, mask);
-      w.low[2 * j + 1] = _mm256_and_si256(_mm256_srli_epi16(first, 4), mask);
-      w.high[2 * j] = _mm256_and_si256(second, mask);
-      w.high[2 * j + 1] = _mm256_and_si256(_mm256_srli_epi16(second, 4), mask);
+    const __m256i low = load_256(nibbles[0]), high = load_256(nibbles[1]);
+    return {{_mm256_and_si256(low, mask), _mm256_and_si256(_mm256_srli_epi16(low, 4), mask)},
+            {_mm256_and_si256(high, mask), _mm256_and_si256(_mm256_srli_epi16(high, 4), mask)}};
+  }
+  static void decode(const Block& block, Decoded* w) {
+    for (int j = 0; j < 4; ++j) w->values[j] = unpack(block.nibbles[j]);
+  }
+
+  static const Values& values(const Decoded& w, int j) { return w.values[j]; }
+  static Values values(const Block& block, int j) { return unpack(block.nibbles[j]); }
+
+  template <int kRows, typename Source>
+  static void dot_rows(const Source& w, const LhsBlock* lhs, Dots* dots) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) dots[r].low = dots[r].high = broadcast_4(lhs[r].nibble_offset);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const Values& two = values(w, j);
+#pragma GCC unroll 2
+      for (int g = 0; g < 2; ++g) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          const __m256i x = broadcast_4(lhs[r].q + 4 * (2 * j + g));
+          dots[r].low = _mm256_add_epi16(dots[r].low, _mm256_maddubs_epi16(two.low[g], x));
+          dots[r].high = _mm256_add_epi16(dots[r].high, _mm256_maddubs_epi16(two.high[g], x));
+          in_order(&dots[r].low);
+          in_order(&dots[r].high);
+        }
+      }
     }
-    return w;
-  }
-
-  static Dots add_half(Dots sums, const Half& w, const int8_t* q) {
-    for (int g = 0; g < 4; ++g) {
-      const __m256i x = broadcast_4(q + 4 * g);
-      sums.low = _mm256_add_epi16(sums.low, _mm256_maddubs_epi16(w.low[g], x));
-      sums.high = _mm256_add_epi16(sums.high, _mm256_maddubs_epi16(w.high[g], x));
-    }
-    return sums;
-  }
-
-  static Dots start(const LhsBlock& lhs) {
-    const __m256i offset = broadcast_4(lhs.nibble_offset);
-    return {offset, offset};
-  }
-
-  static Dots widen(Dots sums) {
     const __m256i ones = _mm256_set1_epi16(1);
-    return {_mm256_madd_epi16(sums.low, ones), _mm256_madd_epi16(sums.high, ones)};
-  }
-
-  template <typename Finish>
-  static void dot_rows(const Block& block, const LhsBlock* lhs, int32_t n_rows, Dots* dots, Finish finish) {
-    const Half first = unpack(block.nibbles);
-    for (int32_t r = 0; r < n_rows; ++r) dots[r] = add_half(start(lhs[r]), first, lhs[r].q);
-    const Half second = unpack(block.nibbles + 2);
-    for (int32_t r = 0; r < n_rows; ++r) finish(r, widen(add_half(dots[r], second, lhs[r].q + 16)));
-  }
-
-  static Dots dot_row(const Block& block, const LhsBlock* lhs) {
-    const Dots first = add_half(start(*lhs), unpack(block.nibbles), lhs->q);
-    return widen(add_half(first, unpack(block.nibbles + 2), lhs->q + 16));
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      dots[r] = {_mm256_madd_epi16(dots[r].low, ones), _mm256_madd_epi16(dots[r].high, ones)};
+    }
   }
 };
 

@@ -11,17 +11,10 @@
 #include "kernels/avx2/gemm_quant.h"
 #include "kernels/declarations.h"
 
-// Panels lie one by one: in groups this kernel read from memory at about 0.6 of its rate, for reasons not yet understood.
+// Panels lie one by one: in groups this kernel read from memory at about 0.6 of its rate, for reasons not yet
+// understood.
 
 namespace {
-
-/// Two groups of four k of 8 outputs, split into magnitude and sign, and what the signs' trick must be given
-/// back.
-struct Split {
-  __m256i magnitude[2];
-  __m256i sign[2];
-  __m256i correction;
-};
 
 inline __m256i dot_4(__m256i magnitude, __m256i x) {
   return _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, x), _mm256_set1_epi16(1));
@@ -34,55 +27,69 @@ struct Weights {
   };
   static_assert(sizeof(Block) == 544, "the panel layout has no gaps");
 
-  static Split split(const int8_t q[2][2][32], int outputs) {
-    Split w;
-    __m256i lost = _mm256_setzero_si256();
-    for (int g = 0; g < 2; ++g) {
-      const __m256i value = load_256(q[g][outputs]);
-      w.magnitude[g] = _mm256_abs_epi8(value);
-      w.sign[g] = _mm256_cmpgt_epi8(_mm256_setzero_si256(), value);
-      lost = _mm256_add_epi16(lost, _mm256_maddubs_epi16(w.magnitude[g], w.sign[g]));
+  /// Magnitudes and signs, and what the signs' trick must be given back.
+  struct Decoded {
+    __m256i magnitude[8][2];
+    __m256i sign[8][2];
+    Dots correction;
+  };
+
+  static void decode(const Block& block, Decoded* w) {
+    Dots lost = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int g = 0; g < 8; ++g) {
+      lost.low = _mm256_add_epi16(lost.low, decode(block.q[g][0], &w->magnitude[g][0], &w->sign[g][0]));
+      lost.high = _mm256_add_epi16(lost.high, decode(block.q[g][1], &w->magnitude[g][1], &w->sign[g][1]));
     }
-    w.correction = _mm256_madd_epi16(lost, _mm256_set1_epi16(-1));
-    return w;
+    const __m256i minus = _mm256_set1_epi16(-1);
+    w->correction = {_mm256_madd_epi16(lost.low, minus), _mm256_madd_epi16(lost.high, minus)};
   }
 
-  static Dots add_quarter(Dots sums, const Split& low, const Split& high, const int8_t* q) {
-    for (int g = 0; g < 2; ++g) {
-      const __m256i x = broadcast_4(q + 4 * g);
-      sums.low = _mm256_add_epi32(sums.low, dot_4(low.magnitude[g], _mm256_xor_si256(x, low.sign[g])));
-      sums.high = _mm256_add_epi32(sums.high, dot_4(high.magnitude[g], _mm256_xor_si256(x, high.sign[g])));
-    }
-    return sums;
+  /// The sums of pairs of negative values: at least -2^8 each.
+  static __m256i decode(const int8_t* q, __m256i* magnitude, __m256i* sign) {
+    const __m256i value = load_256(q);
+    *magnitude = _mm256_abs_epi8(value);
+    *sign = _mm256_cmpgt_epi8(_mm256_setzero_si256(), value);
+    return _mm256_maddubs_epi16(*magnitude, *sign);
   }
 
-  template <typename Finish>
-  static void dot_rows(const Block& block, const LhsBlock* lhs, int32_t n_rows, Dots* dots, Finish finish) {
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      const Split low = split(block.q + 2 * quarter, 0);
-      const Split high = split(block.q + 2 * quarter, 1);
-      for (int32_t r = 0; r < n_rows; ++r) {
-        Dots sums = {low.correction, high.correction};
-        if (quarter > 0) {
-          sums = {_mm256_add_epi32(dots[r].low, sums.low), _mm256_add_epi32(dots[r].high, sums.high)};
-        }
-        sums = add_quarter(sums, low, high, lhs[r].q + 8 * quarter);
-        quarter < 3 ? static_cast<void>(dots[r] = sums) : finish(r, sums);
+  template <int kRows>
+  static void dot_rows(const Decoded& w, const LhsBlock* lhs, Dots* dots) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) dots[r] = w.correction;
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) {
+      const __m256i low = w.magnitude[g][0], low_sign = w.sign[g][0];
+      const __m256i high = w.magnitude[g][1], high_sign = w.sign[g][1];
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const __m256i x = broadcast_4(lhs[r].q + 4 * g);
+        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(low, _mm256_xor_si256(x, low_sign)));
+        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(high, _mm256_xor_si256(x, high_sign)));
+        in_order(&dots[r].low);
+        in_order(&dots[r].high);
       }
     }
   }
 
-  /// A true negation: splitting would cost more than it saves for one row.
-  static Dots dot_row(const Block& block, const LhsBlock* lhs) {
-    Dots sums = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  /// With a true negation, which competes with the multiplications: for many rows that costs more than
+  /// decoding saves.
+  template <int kRows>
+  static void dot_rows(const Block& block, const LhsBlock* lhs, Dots* dots) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) dots[r] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma GCC unroll 8
     for (int g = 0; g < 8; ++g) {
-      const __m256i x = broadcast_4(lhs->q + 4 * g);
-      const __m256i low = load_256(block.q[g][0]);
-      const __m256i high = load_256(block.q[g][1]);
-      sums.low = _mm256_add_epi32(sums.low, dot_4(_mm256_abs_epi8(low), _mm256_sign_epi8(x, low)));
-      sums.high = _mm256_add_epi32(sums.high, dot_4(_mm256_abs_epi8(high), _mm256_sign_epi8(x, high)));
+      const __m256i low = load_256(block.q[g][0]), low_magnitude = _mm256_abs_epi8(low);
+      const __m256i high = load_256(block.q[g][1]), high_magnitude = _mm256_abs_epi8(high);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const __m256i x = broadcast_4(lhs[r].q + 4 * g);
+        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(low_magnitude, _mm256_sign_epi8(x, low)));
+        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(high_magnitude, _mm256_sign_epi8(x, high)));
+        in_order(&dots[r].low);
+        in_order(&dots[r].high);
+      }
     }
-    return sums;
   }
 };
 
@@ -112,4 +119,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2 = {"elms_gemm_f
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
                                                                     gemm_or_gemv<Kernel<Weights>>,
-    1};
+                                                                    1};

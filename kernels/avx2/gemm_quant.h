@@ -1,13 +1,16 @@
 /* GEMM and GEMV over quantised weights in panels of 16 outputs, shared by Q8 and Q4: they differ in Weights.
  *
  *   struct Weights::Block                the panel's block; `uint16_t scale[16]` comes first
- *   Weights::dot_rows(block, lhs, n_rows, dots, finish)
- *                                        finish(r, exact dot products of 16 outputs with row lhs[r]) for r <
- * n_rows; dots[n_rows] is room for unfinished ones Weights::dot_row(block, lhs)         those of one row, for
- * weights that are not used again
+ *   struct Weights::Decoded              a block as products want it; decode(block, &decoded) makes it
+ *   Weights::dot_rows<kRows>(w, lhs, dots)
+ *                                        exact dot products of 16 outputs with rows lhs[0 .. kRows), w a
+ * Block or a Decoded
  *
- * In dot_rows a part of a block of weights stays in registers while all rows of the tile pass by: decoding it
- * costs next to nothing per row, and each four activations that are loaded meet 16 outputs.
+ * Four rows at a time have their sums of 16 outputs in eight registers while a block passes by: what is
+ * loaded of it meets four rows, and each four activations that are loaded meet 16 outputs. For many rows a
+ * block is decoded once, into the first-level cache. All this saves instructions: a core that a hypervisor
+ * shares between two machines starts half as many for each, and then they, not the multipliers, are what
+ * limits.
  */
 #ifndef ELMS_KERNELS_AVX2_GEMM_QUANT_H_
 #define ELMS_KERNELS_AVX2_GEMM_QUANT_H_
@@ -18,6 +21,8 @@
 namespace {
 
 constexpr int32_t kNr = 16;
+constexpr int32_t kRowsTogether = 4;
+constexpr int32_t kFewRows = 8;  // for which decoding does not pay
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -40,6 +45,33 @@ inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column
   if (args->n - column > 8) store_row_8(args, row, column + 8, sums.high);
 }
 
+template <typename Weights, int kRows, typename Source>
+inline void add_rows(const Source& w, const LhsBlock* lhs, const Sums& scales, Sums* sums) {
+  reload(&w);
+  Dots dots[kRows];
+  Weights::template dot_rows<kRows>(w, lhs, dots);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) add_block(&sums[r], dots[r], scales, lhs[r].scale);
+}
+
+template <typename Weights, typename Source>
+inline void add_tile(const Source& w, const LhsBlock* lhs, int32_t n_rows, const Sums& scales, Sums* sums) {
+  static_assert(kRowsTogether == 4, "the switch has what four leave over");
+  for (; n_rows >= kRowsTogether; n_rows -= kRowsTogether, lhs += kRowsTogether, sums += kRowsTogether) {
+    add_rows<Weights, kRowsTogether>(w, lhs, scales, sums);
+  }
+  switch (n_rows) {
+    case 3:
+      return add_rows<Weights, 3>(w, lhs, scales, sums);
+    case 2:
+      return add_rows<Weights, 2>(w, lhs, scales, sums);
+    case 1:
+      return add_rows<Weights, 1>(w, lhs, scales, sums);
+    default:
+      return;
+  }
+}
+
 template <typename Weights>
 void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                int32_t n_rows) {
@@ -47,14 +79,18 @@ void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column,
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const size_t stride = block_stride(args, sizeof(Block));
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs) + tile_offset(row, n_blocks);
+  typename Weights::Decoded decoded;
   Sums sums[kMr];
-  Dots dots[kMr];
   for (int32_t r = 0; r < n_rows; ++r) sums[r] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   for (int32_t b = 0; b < n_blocks; ++b, lhs += n_rows, panel += stride) {
     const Block& block = *reinterpret_cast<const Block*>(panel);
     const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
-    Weights::dot_rows(block, lhs, n_rows, dots,
-                      [&](int32_t r, Dots finished) { add_block(&sums[r], finished, scales, lhs[r].scale); });
+    if (n_rows <= kFewRows) {
+      add_tile<Weights>(block, lhs, n_rows, scales, sums);
+    } else {
+      Weights::decode(block, &decoded);
+      add_tile<Weights>(decoded, lhs, n_rows, scales, sums);
+    }
   }
   for (int32_t r = 0; r < n_rows; ++r) store_row_16(args, row + r, column, sums[r]);
 }
@@ -78,7 +114,9 @@ void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t colum
     for (int p = 0; p < kPanels; ++p) {
       const Block& block = *reinterpret_cast<const Block*>(panels[p]);
       const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
-      add_block(&sums[p], Weights::dot_row(block, lhs + b), scales, lhs[b].scale);
+      Dots dots;
+      Weights::template dot_rows<1>(block, lhs + b, &dots);
+      add_block(&sums[p], dots, scales, lhs[b].scale);
       panels[p] += stride;
     }
   }
