@@ -8,6 +8,7 @@
 #include "offline/levels/divergence.hpp"
 #include "offline/levels/level_search.hpp"
 #include "offline/levels/memory_model.hpp"
+#include "offline/levels/order_choice.hpp"
 #include "offline/levels/windows.hpp"
 #include "offline/taylor.hpp"
 #include "offline/train/decoder.hpp"
@@ -199,6 +200,35 @@ TEST_CASE("levels: a divergence does not depend on what was measured before it",
   CHECK(measured[1] != measured[2]);
 }
 
+TEST_CASE("levels: of two orders the one whose levels begin better is searched, whichever comes first", "[offline]") {
+  const offline::MemoryModel model = memory_model("two_orders.gguf");
+  const elms::ModelConfig& config = model.config();
+  const offline::TokenWindows windows = offline::cut_windows(random_tokens(32, 75), elms::kNoToken, 16);
+  const auto pool = make_pool(2);
+  auto good = offline::taylor_scores(*pool, model, windows, offline::ImportanceMethod::kTaylor);
+  REQUIRE_OK(good);
+  offline::Importance bad = *good;  // what harms most to lose goes first
+  for (auto* scores : {&bad.heads, &bad.ffn_units}) {
+    for (auto& layer : *scores) {
+      for (float& score : layer) score = 1.0f / (score + 1e-12f);
+    }
+  }
+  const elms::detail::SliceRules rules = elms::detail::slice_rules(config, false);
+  const elms::detail::LayerTypes types{elms::DType::kF32, elms::DType::kF32, elms::DType::kF32, elms::DType::kF32,
+                                       elms::DType::kF32, elms::DType::kF32, elms::DType::kF32};
+  const elms::detail::CostModel cost(config, {config.layers.size(), types}, elms::DType::kF32, elms::DType::kF32);
+  const std::vector<double> targets = {0.7, 0.9, 1.0};
+  const elms::offline::ProgressCallback progress;
+  const offline::LevelInputs inputs{model, cost, rules, targets, windows, *pool, progress};
+  for (const bool good_first : {true, false}) {
+    auto found = offline::best_order(inputs, good_first ? std::vector{*good, bad} : std::vector{bad, *good});
+    REQUIRE_OK(found);
+    CHECK(found->importance.ffn_units == good->ffn_units);
+    CHECK(found->order.ffn_units == offline::order_units(config, *good, rules.cut_heads).ffn_units);
+    CHECK(found->levels.size() == targets.size());
+  }
+}
+
 TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline]") {
   elms::offline::SynthShape shape = small_shape();
   shape.d_ff = 96;
@@ -229,6 +259,9 @@ TEST_CASE("compare: every recipe at equal cost, the full model first", "[offline
     CHECK(result.cost_share <= 0.7);
     CHECK(result.quality.divergence > 0.0);
   }
+
+  for (const offline::Recipe recipe : offline::all_recipes()) CHECK(offline::parse_recipe(to_string(recipe)) == recipe);
+  CHECK_FALSE(offline::parse_recipe("none").has_value());
 
   const std::size_t n_plain = results->size();
   offline::RecoveryOptions& recovery = options.recovery.emplace();
