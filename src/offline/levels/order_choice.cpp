@@ -5,50 +5,66 @@
 #include <limits>
 #include <utility>
 
+#include "offline/allocation.hpp"
 #include "offline/levels/level_search.hpp"
+#include "offline/progress_meter.hpp"
 
 namespace elms::inline v0::offline {
 namespace {
 
-/// One order of units, and levels found in it.
-struct Candidate {
-  OrderedLevels found;
-  double log_divergence =
-      std::numeric_limits<double>::infinity();  ///< sum over the levels below the full one
-};
+Result<DivergenceMeter> meter_of(const LevelInputs& inputs, const MemoryModel& ordered) {
+  return DivergenceMeter::create(inputs.pool, ordered, inputs.windows);
+}
 
-Status search(const LevelInputs& inputs, const LevelSearchOptions& options, Candidate& candidate) {
+/// The summed logarithms of KL at the levels that importance alone gives: of each the better one of the same
+/// share of every layer, and of what all layers' scores say.
+Result<double> log_divergence(const LevelInputs& inputs, const Importance& importance,
+                              const UnitOrder& order) {
   const ModelConfig& config = inputs.model.config();
-  ELMS_ASSIGN_OR_RETURN(const MemoryModel ordered, with_order(inputs.model, candidate.found.order));
-  ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, DivergenceMeter::create(inputs.pool, ordered, inputs.windows));
-  ELMS_ASSIGN_OR_RETURN(
-      candidate.found.levels,
-      searched_levels(inputs.cost, config, inputs.targets, inputs.rules,
-                      reordered(candidate.found.importance, candidate.found.order), meter, options));
-  candidate.log_divergence = 0.0;
+  ELMS_ASSIGN_OR_RETURN(const MemoryModel ordered, with_order(inputs.model, order));
+  ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, meter_of(inputs, ordered));
+  const Importance scores = reordered(importance, order);
   constexpr double kLeast = 1e-12;
-  for (const Level& level : candidate.found.levels) {
-    if (level.cost_share < 1.0)
-      candidate.log_divergence += std::log(std::max(kLeast, meter.measure(level.layers)));
+  ProgressMeter progress(inputs.progress, "order");
+  double sum = 0.0;
+  for (std::size_t i = 0; i < inputs.targets.size(); ++i) {
+    const std::span<const double> target = inputs.targets.subspan(i, 1);
+    if (target[0] < 1.0) {
+      const Level uniform = detail::uniform_levels(inputs.cost, config, target, inputs.rules).front();
+      const Level global = global_levels(inputs.cost, config, target, inputs.rules, scores).front();
+      sum +=
+          std::log(std::max(kLeast, std::min(meter.measure(uniform.layers), meter.measure(global.layers))));
+    }
+    ELMS_RETURN_IF_ERROR(
+        progress.report(static_cast<double>(i + 1) / static_cast<double>(inputs.targets.size())));
   }
-  return {};
+  return sum;
 }
 
 }  // namespace
 
 Result<OrderedLevels> best_order(const LevelInputs& inputs, std::vector<Importance> importances) {
-  Candidate best;
+  const ModelConfig& config = inputs.model.config();
+  OrderedLevels best;
+  double least = std::numeric_limits<double>::infinity();
   for (Importance& importance : importances) {
-    Candidate candidate;
-    candidate.found.order = order_units(inputs.model.config(), importance, inputs.rules.cut_heads);
-    candidate.found.importance = std::move(importance);
-    if (importances.size() > 1)  // how the levels begin tells the orders apart
-      ELMS_RETURN_IF_ERROR(search(inputs, {0, inputs.progress}, candidate));
-    if (best.found.order.heads.empty() || candidate.log_divergence < best.log_divergence)
-      best = std::move(candidate);
+    UnitOrder order = order_units(config, importance, inputs.rules.cut_heads);
+    double divergence = 0.0;
+    if (importances.size() > 1) {
+      ELMS_ASSIGN_OR_RETURN(divergence, log_divergence(inputs, importance, order));
+    }
+    if (!best.order.heads.empty() && !(divergence < least)) continue;
+    least = divergence;
+    best.importance = std::move(importance);
+    best.order = std::move(order);
   }
-  ELMS_RETURN_IF_ERROR(search(inputs, {LevelSearchOptions().measurements_per_level, inputs.progress}, best));
-  return std::move(best.found);
+  ELMS_ASSIGN_OR_RETURN(const MemoryModel ordered, with_order(inputs.model, best.order));
+  ELMS_ASSIGN_OR_RETURN(DivergenceMeter meter, meter_of(inputs, ordered));
+  LevelSearchOptions options;
+  options.progress = inputs.progress;
+  ELMS_ASSIGN_OR_RETURN(best.levels, searched_levels(inputs.cost, config, inputs.targets, inputs.rules,
+                                                     reordered(best.importance, best.order), meter, options));
+  return best;
 }
 
 }  // namespace elms::inline v0::offline

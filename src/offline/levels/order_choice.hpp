@@ -30,10 +30,10 @@ struct LevelInputs {
   const ProgressCallback& progress;
 };
 
-/// Levels in the order of the importance whose levels begin with the least KL to the full model, in the
-/// geometric mean over the levels; only there they are searched to the end. No one importance is best for
-/// every model: activations times gradients know what the loss loses by one unit, but not that units share
-/// work; fluctuation knows neither the loss, nor is it misled by a small gradient.
+/// Searched levels in the order of the importance by which a model that is cut without a search is nearest to
+/// the full one: least KL, in the geometric mean over the targets, of the better one of two simple cuts. No
+/// one importance is best for every model: activations times gradients know what the loss loses by one unit,
+/// but not that units share work; fluctuation knows neither the loss, nor is it misled by a small gradient.
 [[nodiscard]] Result<OrderedLevels> best_order(const LevelInputs& inputs,
                                                std::vector<Importance> importances);
 
