@@ -1,12 +1,15 @@
-// bench_levels MODEL [--threads N] [--tokens N] [--context N]
+// bench_levels MODEL [--threads N] [--tokens N] [--context N] [--level L]
 //
-// What a level and its adapter cost a decoded token. Three sessions take turns token by token, so that a
+// What a level and its adapter cost a decoded token. Sessions take turns token by token, so that a
 // machine whose bandwidth swings does the same to each: the full width, the level without its adapter, the
-// level with it. One line of JSON a level: `excess` is the level's time over the full width's minus its cost
-// share, `adapter` what the adapter adds to the level's time; medians over neighbouring turns, and between
-// which quartiles they lie.
+// level with it. The last level of cache is swept before each token, or a token that follows one of the same
+// weights would find some of them there, which those with the adapter, in a copy of their own, would not.
+// `control` is what a second copy without adapters adds. One line of JSON a level: `excess` is the level's
+// time over the full width's minus its cost share, `adapter` what the adapter adds to the level's time;
+// medians over neighbouring turns, and between which quartiles they lie.
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -25,6 +28,7 @@ struct LevelBenchOptions {
   std::string model;
   std::size_t threads = 2;
   int tokens = 200, context = 16;
+  int level = -1;  ///< only this one; negative: all
 };
 
 int fail(const std::string& message) {
@@ -51,11 +55,22 @@ bool parse(int argc, char** argv, LevelBenchOptions& options) {
       options.tokens = std::atoi(argv[i]);
     } else if (name == "--context") {
       options.context = std::atoi(argv[i]);
+    } else if (name == "--level") {
+      options.level = std::atoi(argv[i]);
     } else {
       return false;
     }
   }
   return !options.model.empty() && options.threads > 0 && options.tokens > 0 && options.context > 0;
+}
+
+/// Reads more than any last level of cache holds.
+void sweep_cache() {
+  static const std::vector<std::uint64_t> words(std::size_t{64} << 17, 1);  // 64 MiB
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < words.size(); i += 8) sum += words[i];
+  volatile std::uint64_t sink = sum;  // without a use, compilers would drop the reading
+  (void)sink;
 }
 
 /// A session of a level behind a context, which decodes token after token.
@@ -71,6 +86,7 @@ class Decoding {
   }
 
   double token_ms() {
+    sweep_cache();
     const auto start = std::chrono::steady_clock::now();
     static_cast<void>(or_die(session_.decode()));
     return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -98,29 +114,34 @@ nlohmann::json middle_of(std::vector<double> values) {
 int main(int argc, char** argv) {
   LevelBenchOptions options;
   if (!parse(argc, argv, options))
-    return fail("usage: bench_levels MODEL [--threads N] [--tokens N] [--context N]");
+    return fail("usage: bench_levels MODEL [--threads N] [--tokens N] [--context N] [--level L]");
   elms::OpenOptions open;
   open.pool = or_die(elms::ThreadPool::create(options.threads));
   open.uniform_levels_if_none = true;
   const auto with = or_die(elms::ElasticModel::open(options.model, open));
   open.use_adapters = false;
   const auto without = or_die(elms::ElasticModel::open(options.model, open));
+  const auto copy = or_die(elms::ElasticModel::open(options.model, open));
   const int top = static_cast<int>(without->levels().size()) - 1;
   for (int level = 0; level <= top; ++level) {
+    if (options.level >= 0 && options.level != level) continue;
     const double share = without->levels()[static_cast<std::size_t>(level)].cost_share;
-    Decoding full(without, top, options), narrow(without, level, options), adapted(with, level, options);
-    std::vector<double> excess, added, narrow_ms;
+    Decoding full(without, top, options), narrow(without, level, options), other(copy, level, options),
+        adapted(with, level, options);
+    std::vector<double> excess, control, added, narrow_ms;
     for (int i = 0; i < options.tokens; ++i) {
       const double full_ms = full.token_ms();
       narrow_ms.push_back(narrow.token_ms());
       excess.push_back(narrow_ms.back() / full_ms - share);
+      control.push_back(other.token_ms() / narrow_ms.back() - 1.0);
       if (with->adapter(level) != nullptr) added.push_back(adapted.token_ms() / narrow_ms.back() - 1.0);
     }
     nlohmann::json line = {{"level", level},
                            {"cost_share", share},
                            {"threads", options.threads},
                            {"token_ms", middle_of(narrow_ms)},
-                           {"excess", middle_of(excess)}};
+                           {"excess", middle_of(excess)},
+                           {"control", middle_of(control)}};
     if (!added.empty()) line["adapter"] = middle_of(added);
     std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);
