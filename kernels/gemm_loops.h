@@ -48,7 +48,7 @@ void gemv_together(const elms_gemm_args* args) {
 }
 
 /// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines ahead made
-/// this slower. The panels of a group are computed together, since their blocks alternate. Where panels lie one by one a
+/// AVX-512's slower, and AVX2's int4 3% faster. The panels of a group are computed together, since their blocks alternate. Where panels lie one by one a
 /// cut k ends the run with every panel, and it takes the hardware a while to foresee the next: several are read side by
 /// side, so that these starts overlap.
 template <typename Kernel>

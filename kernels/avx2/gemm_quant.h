@@ -23,6 +23,7 @@ namespace {
 constexpr int32_t kNr = 16;
 constexpr int32_t kRowsTogether = 4;
 constexpr int32_t kFewRows = 8;  // for which decoding does not pay
+constexpr size_t kAheadBytes = 1536;
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -114,6 +115,9 @@ void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t colum
     for (int p = 0; p < kPanels; ++p) {
       const Block& block = *reinterpret_cast<const Block*>(panels[p]);
       const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
+      if constexpr (kIsGroup) {  // a group is one run of memory: what comes of it is asked for in time
+        for (size_t byte = 0; byte < sizeof(Block); byte += 64) ELMS_PREFETCH(panels[p] + kAheadBytes + byte);
+      }
       Dots dots;
       Weights::template dot_rows<1>(block, lhs + b, &dots);
       add_block(&sums[p], dots, scales, lhs[b].scale);
