@@ -64,7 +64,7 @@ bool parse(int argc, char** argv, LevelBenchOptions& options) {
   return !options.model.empty() && options.threads > 0 && options.tokens > 0 && options.context > 0;
 }
 
-/// Reads more than any last level of cache holds.
+/// Reads 64 MiB, more than the caches hold of the machines that we measure on.
 void sweep_cache() {
   static const std::vector<std::uint64_t> words(std::size_t{64} << 17, 1);  // 64 MiB
   std::uint64_t sum = 0;
@@ -77,8 +77,8 @@ void sweep_cache() {
 class Decoding {
  public:
   Decoding(const std::shared_ptr<const elms::ElasticModel>& model, int level,
-           const LevelBenchOptions& options)
-      : session_(or_die(elms::Session::create(model, sized(options)))) {
+           const LevelBenchOptions& options, elms::ThreadPool& pool)
+      : pool_(&pool), session_(or_die(elms::Session::create(model, sized(options)))) {
     std::vector<elms::TokenId> prompt;
     for (int i = 0; i < options.context; ++i) prompt.push_back(1 + i % (model->config().n_vocab - 1));
     if (!session_.set_level(level).ok() || !session_.prefill(prompt).ok()) std::exit(fail("no context"));
@@ -87,6 +87,7 @@ class Decoding {
 
   double token_ms() {
     sweep_cache();
+    pool_->parallel_for(pool_->n_threads(), [](std::size_t) {});  // they slept meanwhile
     const auto start = std::chrono::steady_clock::now();
     static_cast<void>(or_die(session_.decode()));
     return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -100,6 +101,7 @@ class Decoding {
     return session;
   }
 
+  elms::ThreadPool* pool_;
   elms::Session session_;
 };
 
@@ -123,11 +125,13 @@ int main(int argc, char** argv) {
   const auto without = or_die(elms::ElasticModel::open(options.model, open));
   const auto copy = or_die(elms::ElasticModel::open(options.model, open));
   const int top = static_cast<int>(without->levels().size()) - 1;
+  if (options.level > top) return fail("the model's last level is " + std::to_string(top));
   for (int level = 0; level <= top; ++level) {
     if (options.level >= 0 && options.level != level) continue;
     const double share = without->levels()[static_cast<std::size_t>(level)].cost_share;
-    Decoding full(without, top, options), narrow(without, level, options), other(copy, level, options),
-        adapted(with, level, options);
+    const auto decoding = [&](const auto& model, int at) { return Decoding(model, at, options, *open.pool); };
+    Decoding full = decoding(without, top), narrow = decoding(without, level), other = decoding(copy, level),
+             adapted = decoding(with, level);
     std::vector<double> excess, control, added, narrow_ms;
     for (int i = 0; i < options.tokens; ++i) {
       const double full_ms = full.token_ms();

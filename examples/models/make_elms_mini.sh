@@ -134,7 +134,7 @@ hwu64 hwu64"
     --tasks "$data"/quality.{snips,clinc150,banking77,hwu64}.jsonl -o "$work/elms-mini.gguf" >&2
 }
 
-[[ -f $data/calibration.txt ]] || make_data
+[[ -f $data/held.txt && -f $data/calibration.txt ]] || make_data
 [[ -f $work/vocab.gguf ]] || make_vocabulary
 [[ $minutes != 0 ]] || exit 0
 train_model

@@ -25,15 +25,16 @@ inline __m256i load_256(const void* address) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(address));
 }
 
-/// Where GCC reorders sums it keeps more of them than there are registers. A sum that passes here is made in
-/// the order that is written.
+/// Compilers may reorder sums, and then keep more of them than there are registers. A sum that passes here is
+/// made in the order that is written.
 inline void in_order(__m256i* sum) {
 #if defined(__GNUC__)
   asm("" : "+x"(*sum));
 #endif
 }
 
-/// Of what lies there nothing is kept in registers from before, or copied elsewhere.
+/// Keeps compilers from loading what lies there before this point: they would do so once for all rows, and
+/// then need more registers than there are.
 template <typename T>
 inline void reload(const T* address) {
 #if defined(__GNUC__)

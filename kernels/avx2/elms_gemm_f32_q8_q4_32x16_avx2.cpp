@@ -98,4 +98,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2 = {"elms_gemm_f
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
                                                                     gemm_or_gemv<Kernel<Weights>>,
-    4};
+                                                                    4};

@@ -6,8 +6,8 @@
 // The one byte multiplication (maddubs) wants an unsigned and a signed side and saturates at 16 bits. |w| <=
 // 128 is the unsigned side; the sign goes to the activation as a ^ s with s = (w < 0 ? -1 : 0), which is a or
 // -a - 1: a pair is at least 2 * 128 * -128 = -2^15, so nothing saturates. Every negative weight thereby
-// loses |w|, which depends on the weights alone and is added back once per block. (A true negation costs one
-// more operation per row, and psignb competes with the multiplier.)
+// loses |w|, which depends on the weights alone and is added back once per block. (A true
+// negation, psignb, would compete with the multiplier; where few rows pay for it, it is used all the same.)
 #include "kernels/avx2/gemm_quant.h"
 #include "kernels/declarations.h"
 
@@ -71,8 +71,8 @@ struct Weights {
     }
   }
 
-  /// With a true negation, which competes with the multiplications: for many rows that costs more than
-  /// decoding saves.
+  /// Not decoded: psignb negates, and competes with the multiplier. For more than kFewRows rows that costs
+  /// more than decoding does.
   template <int kRows>
   static void dot_rows(const Block& block, const LhsBlock* lhs, Dots* dots) {
 #pragma GCC unroll 4

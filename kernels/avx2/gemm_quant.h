@@ -3,8 +3,8 @@
  *   struct Weights::Block                the panel's block; `uint16_t scale[16]` comes first
  *   struct Weights::Decoded              a block as products want it; decode(block, &decoded) makes it
  *   Weights::dot_rows<kRows>(w, lhs, dots)
- *                                        exact dot products of 16 outputs with rows lhs[0 .. kRows), w a
- * Block or a Decoded
+ *                                        exact dot products of 16 outputs with rows lhs[0 .. kRows);
+ *                                        w is a Block or a Decoded
  *
  * Four rows at a time have their sums of 16 outputs in eight registers while a block passes by: what is
  * loaded of it meets four rows, and each four activations that are loaded meet 16 outputs. For many rows a
@@ -22,8 +22,8 @@ namespace {
 
 constexpr int32_t kNr = 16;
 constexpr int32_t kRowsTogether = 4;
-constexpr int32_t kFewRows = 8;  // for which decoding does not pay
-constexpr size_t kAheadBytes = 1536;
+constexpr int32_t kFewRows = 8;       // for which decoding does not pay
+constexpr size_t kAheadBytes = 1536;  // found by trying
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -110,14 +110,17 @@ void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t colum
     panels[p] = panel + static_cast<size_t>(p) * distance;
     sums[p] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   }
+  // A whole group is one run of memory, which goes on with the next one where k is not cut.
+  const bool is_whole = static_cast<size_t>(n_blocks) * sizeof(Block) == args->panel_stride_bytes;
+  const int32_t n_foreseen = is_whole ? n_blocks : n_blocks - static_cast<int32_t>(kAheadBytes / stride) - 1;
   for (int32_t b = 0; b < n_blocks; ++b) {
+    if (kIsGroup && kPanels > 1 && b < n_foreseen) {
+      for (size_t byte = 0; byte < stride; byte += 64) ELMS_PREFETCH(panels[0] + kAheadBytes + byte);
+    }
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       const Block& block = *reinterpret_cast<const Block*>(panels[p]);
       const Sums scales = {widen_scales(block.scale), widen_scales(block.scale + 8)};
-      if constexpr (kIsGroup) {  // a group is one run of memory: what comes of it is asked for in time
-        for (size_t byte = 0; byte < sizeof(Block); byte += 64) ELMS_PREFETCH(panels[p] + kAheadBytes + byte);
-      }
       Dots dots;
       Weights::template dot_rows<1>(block, lhs + b, &dots);
       add_block(&sums[p], dots, scales, lhs[b].scale);

@@ -52,6 +52,7 @@ void add_balance(CLI::App& command, const std::string& name, std::string& balanc
 /// A name that add_balance() let through.
 elms::offline::LossBalance loss_balance_named(const std::string& name);
 
+/// The weight of the data's next tokens in recovery.
 void add_cross_entropy(CLI::App& command, const std::string& name, double& weight);
 
 /// Recovery as part of another command: --recover-data, --recover-steps and so on.

@@ -79,4 +79,12 @@ std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfi
   });
 }
 
+std::array<std::vector<LayerShape>, 2> simple_cuts(const detail::CostModel& cost, const ModelConfig& config,
+                                                   double target, const detail::SliceRules& rules,
+                                                   const Importance& importance) {
+  const std::span<const double> targets(&target, 1);
+  return {detail::uniform_levels(cost, config, targets, rules).front().layers,
+          global_levels(cost, config, targets, rules, importance).front().layers};
+}
+
 }  // namespace elms::inline v0::offline

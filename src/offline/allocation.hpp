@@ -1,6 +1,7 @@
 // How much of each layer a level keeps.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -18,5 +19,12 @@ namespace elms::inline v0::offline {
 [[nodiscard]] std::vector<Level> global_levels(const detail::CostModel& cost, const ModelConfig& config,
                                                std::span<const double> targets,
                                                const detail::SliceRules& rules, const Importance& importance);
+
+/// What a level may be without a search, each at most `target`: the same share of every layer, and what
+/// global_levels gives.
+[[nodiscard]] std::array<std::vector<LayerShape>, 2> simple_cuts(const detail::CostModel& cost,
+                                                                 const ModelConfig& config, double target,
+                                                                 const detail::SliceRules& rules,
+                                                                 const Importance& importance);
 
 }  // namespace elms::inline v0::offline

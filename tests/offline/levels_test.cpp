@@ -200,7 +200,7 @@ TEST_CASE("levels: a divergence does not depend on what was measured before it",
   CHECK(measured[1] != measured[2]);
 }
 
-TEST_CASE("levels: of two orders the one whose levels begin better is searched, whichever comes first", "[offline]") {
+TEST_CASE("levels: of two orders the one whose simple cuts stay nearer is searched, whichever comes first", "[offline]") {
   const offline::MemoryModel model = memory_model("two_orders.gguf");
   const elms::ModelConfig& config = model.config();
   const offline::TokenWindows windows = offline::cut_windows(random_tokens(32, 75), elms::kNoToken, 16);

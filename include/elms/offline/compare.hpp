@@ -19,7 +19,8 @@ namespace elms::inline v0::offline {
 
 /// A way to make a model cheaper. All but the last two keep every layer and cut units out of it.
 enum class Recipe : std::uint8_t {
-  kOurs,              ///< units by kTaylor or kFlap, whichever the levels begin with less loss by
+  kOurs,  ///< units by kTaylor or kFlap, whichever keeps simple cuts nearer to the full model; levels by
+          ///< search
   kUniformMagnitude,  ///< units by kMagnitude, the same share of every layer
   kLlmPruner,         ///< units by kTaylorWeights, the same share of every layer (arXiv 2305.11627)
   kAnchors,   ///< the layers whose removal harms most stay whole, the others share what is left; units by
@@ -33,7 +34,8 @@ enum class Recipe : std::uint8_t {
 /// storage.
 [[nodiscard]] std::string_view to_string(Recipe recipe) noexcept;
 [[nodiscard]] std::vector<Recipe> all_recipes();
-[[nodiscard]] std::optional<Recipe> parse_recipe(std::string_view name) noexcept;
+/// By these names; nothing for others.
+[[nodiscard]] std::optional<Recipe> parse_recipe(std::string_view name);
 
 struct CompareOptions {
   std::vector<Recipe> recipes = all_recipes();

@@ -21,7 +21,8 @@ enum class Allocation : std::uint8_t {
 };
 
 struct ElasticizeOptions {
-  /// Several need kSearch, which then takes the order of units whose levels begin with the least loss.
+  /// Several need kSearch, which then takes the order of units in which simple cuts have the least KL to the full
+  /// model.
   std::vector<ImportanceMethod> importance = {ImportanceMethod::kFlap};
   Allocation allocation = Allocation::kUniform;
   std::optional<DType> type;         ///< of the matrices in the new file; nothing: as each tensor is stored

@@ -122,9 +122,9 @@ std::vector<Recipe> all_recipes() {
           Recipe::kFlap, Recipe::kShortGpt,         Recipe::kLayersByLoss};
 }
 
-std::optional<Recipe> parse_recipe(std::string_view name) noexcept {
-  for (int i = 0; i <= static_cast<int>(Recipe::kLayersByLoss); ++i) {
-    if (to_string(static_cast<Recipe>(i)) == name) return static_cast<Recipe>(i);
+std::optional<Recipe> parse_recipe(std::string_view name) {
+  for (const Recipe recipe : all_recipes()) {
+    if (to_string(recipe) == name) return recipe;
   }
   return std::nullopt;
 }

@@ -32,8 +32,7 @@ double DivergenceMeter::measure(std::span<const LayerShape> slices) {
   const std::span<float> params = std::span<float>(params_).first(layout.size());
   train::gather_units(model_->layout, model_->params, train::first_units(config, slices), layout, params);
   const auto first = std::mismatch(slices.begin(), slices.end(), measured_.begin()).first;
-  decoder_.forward(*pool_, layout, params.data(), tokens_,
-                   static_cast<std::size_t>(first - slices.begin()));
+  decoder_.forward(*pool_, layout, params.data(), tokens_, static_cast<std::size_t>(first - slices.begin()));
   measured_.assign(slices.begin(), slices.end());
   return train::kl_divergence<float>(*pool_, tokens_.size(), static_cast<std::size_t>(config.n_vocab),
                                      teacher_.data(), decoder_.logits().data(), nullptr, decoder_.row_loss());

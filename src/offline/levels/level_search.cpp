@@ -228,9 +228,7 @@ Result<std::vector<Level>> searched_levels(const detail::CostModel& cost, const 
     } else if (!space.fits(space.narrowest(), targets[i])) {
       found[i] = space.narrowest();
     } else {
-      const std::span<const double> target(&targets[i], 1);
-      const Slices known[] = {detail::uniform_levels(cost, config, target, rules).front().layers,
-                              global_levels(cost, config, target, rules, importance).front().layers};
+      const auto known = simple_cuts(cost, config, targets[i], rules, importance);
       Measured level = begin_level(space, meter, upper, known, targets[i], losses);
       Exchange(space, meter, upper, targets[i], options.measurements_per_level)
           .run(level, cuttable_bytes / 24);

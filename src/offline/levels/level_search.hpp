@@ -14,7 +14,8 @@
 namespace elms::inline v0::offline {
 
 struct LevelSearchOptions {
-  std::size_t measurements_per_level = 96;  ///< at most, beside those that all levels share
+  std::size_t measurements_per_level = 96;  ///< at most, beside those that all levels share; tests
+                                            ///< ask for few
   ProgressCallback progress;
 };
 

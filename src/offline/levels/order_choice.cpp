@@ -16,8 +16,8 @@ Result<DivergenceMeter> meter_of(const LevelInputs& inputs, const MemoryModel& o
   return DivergenceMeter::create(inputs.pool, ordered, inputs.windows);
 }
 
-/// The summed logarithms of KL at the levels that importance alone gives: of each the better one of the same
-/// share of every layer, and of what all layers' scores say.
+/// The summed logarithms of KL at the levels that importance alone gives: of each target
+/// the better one of its simple cuts.
 Result<double> log_divergence(const LevelInputs& inputs, const Importance& importance,
                               const UnitOrder& order) {
   const ModelConfig& config = inputs.model.config();
@@ -28,12 +28,13 @@ Result<double> log_divergence(const LevelInputs& inputs, const Importance& impor
   ProgressMeter progress(inputs.progress, "order");
   double sum = 0.0;
   for (std::size_t i = 0; i < inputs.targets.size(); ++i) {
-    const std::span<const double> target = inputs.targets.subspan(i, 1);
-    if (target[0] < 1.0) {
-      const Level uniform = detail::uniform_levels(inputs.cost, config, target, inputs.rules).front();
-      const Level global = global_levels(inputs.cost, config, target, inputs.rules, scores).front();
-      sum +=
-          std::log(std::max(kLeast, std::min(meter.measure(uniform.layers), meter.measure(global.layers))));
+    if (inputs.targets[i] < 1.0) {
+      double least = std::numeric_limits<double>::infinity();
+      for (const auto& slices : simple_cuts(inputs.cost, config, inputs.targets[i], inputs.rules, scores)) {
+        const double divergence = meter.measure(slices);  // not a number where the cut model overflows
+        if (divergence < least) least = std::max(kLeast, divergence);
+      }
+      sum += std::log(least);
     }
     ELMS_RETURN_IF_ERROR(
         progress.report(static_cast<double>(i + 1) / static_cast<double>(inputs.targets.size())));

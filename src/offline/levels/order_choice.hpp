@@ -31,7 +31,7 @@ struct LevelInputs {
 };
 
 /// Searched levels in the order of the importance by which a model that is cut without a search is nearest to
-/// the full one: least KL, in the geometric mean over the targets, of the better one of two simple cuts. No
+/// the full one: least KL, in the geometric mean over the targets, of the better one of the simple cuts. No
 /// one importance is best for every model: activations times gradients know what the loss loses by one unit,
 /// but not that units share work; fluctuation knows neither the loss, nor is it misled by a small gradient.
 [[nodiscard]] Result<OrderedLevels> best_order(const LevelInputs& inputs,
