@@ -52,40 +52,39 @@ struct Weights {
     return _mm256_maddubs_epi16(*magnitude, *sign);
   }
 
-  template <int kRows>
-  static void dot_rows(const Decoded& w, const LhsBlock* lhs, Dots* dots) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) dots[r] = w.correction;
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g) {
-      const __m256i low = w.magnitude[g][0], low_sign = w.sign[g][0];
-      const __m256i high = w.magnitude[g][1], high_sign = w.sign[g][1];
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        const __m256i x = broadcast_4(lhs[r].q + 4 * g);
-        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(low, _mm256_xor_si256(x, low_sign)));
-        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(high, _mm256_xor_si256(x, high_sign)));
-        in_order(&dots[r].low);
-        in_order(&dots[r].high);
-      }
-    }
+  /// Four k of 16 outputs: magnitudes, and what gives an activation the sign of a weight.
+  struct Flipped {
+    __m256i magnitude[2], sign[2];
+    __m256i with_sign(__m256i x, int o) const { return _mm256_xor_si256(x, sign[o]); }
+  };
+  struct Negated {
+    __m256i magnitude[2], value[2];
+    __m256i with_sign(__m256i x, int o) const { return _mm256_sign_epi8(x, value[o]); }
+  };
+  static Flipped four_k(const Decoded& w, int g) {
+    return {{w.magnitude[g][0], w.magnitude[g][1]}, {w.sign[g][0], w.sign[g][1]}};
   }
-
   /// Not decoded: psignb negates, and competes with the multiplier. For more than kFewRows rows that costs
   /// more than decoding does.
-  template <int kRows>
-  static void dot_rows(const Block& block, const LhsBlock* lhs, Dots* dots) {
+  static Negated four_k(const Block& block, int g) {
+    const __m256i low = load_256(block.q[g][0]), high = load_256(block.q[g][1]);
+    return {{_mm256_abs_epi8(low), _mm256_abs_epi8(high)}, {low, high}};
+  }
+  static Dots start(const Decoded& w) { return w.correction; }
+  static Dots start(const Block&) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+
+  template <int kRows, typename Source>
+  static void dot_rows(const Source& source, const LhsBlock* lhs, Dots* dots) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) dots[r] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int r = 0; r < kRows; ++r) dots[r] = start(source);
 #pragma GCC unroll 8
     for (int g = 0; g < 8; ++g) {
-      const __m256i low = load_256(block.q[g][0]), low_magnitude = _mm256_abs_epi8(low);
-      const __m256i high = load_256(block.q[g][1]), high_magnitude = _mm256_abs_epi8(high);
+      const auto w = four_k(source, g);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const __m256i x = broadcast_4(lhs[r].q + 4 * g);
-        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(low_magnitude, _mm256_sign_epi8(x, low)));
-        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(high_magnitude, _mm256_sign_epi8(x, high)));
+        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(w.magnitude[0], w.with_sign(x, 0)));
+        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(w.magnitude[1], w.with_sign(x, 1)));
         in_order(&dots[r].low);
         in_order(&dots[r].high);
       }
