@@ -4,9 +4,9 @@
 // machine whose bandwidth swings does the same to each: the full width, the level without its adapter, the
 // level with it. The last level of cache is swept before each token, or a token that follows one of the same
 // weights would find some of them there, which those with the adapter, in a copy of their own, would not.
-// `control` is what a second copy without adapters adds. One line of JSON a level: `excess` is the level's
-// time over the full width's minus its cost share, `adapter` what the adapter adds to the level's time;
-// medians over neighbouring turns, and between which quartiles they lie.
+// So it is for models that no cache holds. `control` is what a second copy without adapters adds. One line of
+// JSON a level: `excess` is the level's time over the full width's minus its cost share, `adapter` what the
+// adapter adds to the level's time; medians over neighbouring turns, and between which quartiles they lie.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

@@ -8,9 +8,8 @@
  *
  * Four rows at a time have their sums of 16 outputs in eight registers while a block passes by: what is
  * loaded of it meets four rows, and each four activations that are loaded meet 16 outputs. For many rows a
- * block is decoded once, into the first-level cache. All this saves instructions: a core that a hypervisor
- * shares between two machines starts half as many for each, and then they, not the multipliers, are what
- * limits.
+ * block is decoded once, into the first-level cache. All this saves instructions, which most likely are what
+ * limits on a core that a hypervisor shares between two machines (ARCHITECTURE.md).
  */
 #ifndef ELMS_KERNELS_AVX2_GEMM_QUANT_H_
 #define ELMS_KERNELS_AVX2_GEMM_QUANT_H_
