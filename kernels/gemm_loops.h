@@ -2,8 +2,9 @@
  * tiles of rows, so that a panel is read from memory once per chunk and from the first-level cache
  * afterwards.
  *
- * Kernel gives kMr, kNr, kLhsBlockBytes (of one row and one block of k) and
- *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kNr)
+ * Kernel gives kMr, kNr, kTilePanels, kLhsBlockBytes (of one row and one block of k) and
+ *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kTilePanels * kNr),
+ *                                                        or as many of them as the matrix has
  * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kSideBySide (panels that lie one by
  * one and are read together: as many as leave registers free) and
  *   template <int kPanels, bool kIsGroup> static void gemv(args, panel, column)   the only row x outputs of one panel,
@@ -72,7 +73,7 @@ void gemm_by_panels(const elms_gemm_args* args) {
   const int32_t chunk = (tiles > 0 ? tiles : 1) * Kernel::kMr;
   for (int32_t begin = 0; begin < args->m; begin += chunk) {
     const int32_t end = elms_min_i32(args->m, begin + chunk);
-    for (int32_t column = 0; column < args->n; column += Kernel::kNr) {
+    for (int32_t column = 0; column < args->n; column += Kernel::kTilePanels * Kernel::kNr) {
       const uint8_t* panel = panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes);
       for (int32_t row = begin; row < end; row += Kernel::kMr) {
         Kernel::tile(args, panel, column, row, elms_min_i32(Kernel::kMr, end - row));

@@ -3,11 +3,15 @@
 // Panel block, 544 bytes: f16 scale[16]; int8 q[8][2][32]. Byte 4 i + t of q[g][o] is k = 4 g + t of output 8
 // o + i.
 //
-// The one byte multiplication (maddubs) wants an unsigned and a signed side and saturates at 16 bits. |w| <=
-// 128 is the unsigned side; the sign goes to the activation as a ^ s with s = (w < 0 ? -1 : 0), which is a or
-// -a - 1: a pair is at least 2 * 128 * -128 = -2^15, so nothing saturates. Every negative weight thereby
-// loses |w|, which depends on the weights alone and is added back once per block. (A true
-// negation, psignb, would compete with the multiplier; where few rows pay for it, it is used all the same.)
+// The one byte multiplication (maddubs) wants an unsigned and a signed side and saturates at 16 bits. |a| <=
+// 127 is the unsigned side; its sign goes to the weight as w ^ s with s = (a < 0 ? -1 : 0), which is w or
+// -w - 1: a pair is at most 2 * 127 * 128 < 2^15, so nothing saturates. Every negative activation thereby
+// loses |a|, which depends on the row alone and is added back once per block. So weights are read where they
+// lie, as the memory operand of the exclusive or, and 16 outputs x 4 k take 8 instructions and no load of
+// their own.
+//
+// A tile takes three panels, so that what is broadcast of two rows meets 48 outputs, whose sums fill the
+// registers.
 #include "kernels/avx2/gemm_quant.h"
 #include "kernels/declarations.h"
 
@@ -16,78 +20,106 @@
 
 namespace {
 
-inline __m256i dot_4(__m256i magnitude, __m256i x) {
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, x), _mm256_set1_epi16(1));
-}
-
 struct Weights {
   struct Block {
     uint16_t scale[kNr];
     int8_t q[8][2][32];
   };
   static_assert(sizeof(Block) == 544, "the panel layout has no gaps");
+  using Lhs = SplitBlock;
+  static const Lhs* lhs(const elms_gemm_args* args) {
+    const size_t skipped = lhs_blocks_bytes(args->m, args->k / ELMS_QUANT_BLOCK);
+    return reinterpret_cast<const Lhs*>(static_cast<const uint8_t*>(args->lhs) + skipped);
+  }
 
-  /// Magnitudes and signs, and what the signs' trick must be given back.
-  struct Decoded {
-    __m256i magnitude[8][2];
-    __m256i sign[8][2];
-    Dots correction;
-  };
+  /// += four products of each of 8 outputs.
+  static void add_4(__m256i* sum, const int8_t* q, __m256i magnitude, __m256i sign) {
+    const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_xor_si256(sign, load_256(q)));
+    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    in_order(sum);
+  }
 
-  static void decode(const Block& block, Decoded* w) {
-    Dots lost = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-    for (int g = 0; g < 8; ++g) {
-      lost.low = _mm256_add_epi16(lost.low, decode(block.q[g][0], &w->magnitude[g][0], &w->sign[g][0]));
-      lost.high = _mm256_add_epi16(lost.high, decode(block.q[g][1], &w->magnitude[g][1], &w->sign[g][1]));
+  /// Of 16 outputs of each of kPanels panels with rows lhs[0 .. kRows).
+  template <int kPanels, int kRows>
+  static void dot_rows(const Block* const* w, const Lhs* lhs, Dots (*dots)[kPanels]) {
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) {
+      const __m256i lost = _mm256_set1_epi32(lhs[r].negative);
+#pragma GCC unroll 3
+      for (int p = 0; p < kPanels; ++p) dots[r][p] = {lost, lost};
     }
-    const __m256i minus = _mm256_set1_epi16(-1);
-    w->correction = {_mm256_madd_epi16(lost.low, minus), _mm256_madd_epi16(lost.high, minus)};
-  }
-
-  /// The sums of pairs of negative values: at least -2^8 each.
-  static __m256i decode(const int8_t* q, __m256i* magnitude, __m256i* sign) {
-    const __m256i value = load_256(q);
-    *magnitude = _mm256_abs_epi8(value);
-    *sign = _mm256_cmpgt_epi8(_mm256_setzero_si256(), value);
-    return _mm256_maddubs_epi16(*magnitude, *sign);
-  }
-
-  /// Four k of 16 outputs: magnitudes, and what gives an activation the sign of a weight.
-  struct Flipped {
-    __m256i magnitude[2], sign[2];
-    __m256i with_sign(__m256i x, int o) const { return _mm256_xor_si256(x, sign[o]); }
-  };
-  struct Negated {
-    __m256i magnitude[2], value[2];
-    __m256i with_sign(__m256i x, int o) const { return _mm256_sign_epi8(x, value[o]); }
-  };
-  static Flipped four_k(const Decoded& w, int g) {
-    return {{w.magnitude[g][0], w.magnitude[g][1]}, {w.sign[g][0], w.sign[g][1]}};
-  }
-  /// Not decoded: psignb negates, and competes with the multiplier. For more than kFewRows rows that costs
-  /// more than decoding does.
-  static Negated four_k(const Block& block, int g) {
-    const __m256i low = load_256(block.q[g][0]), high = load_256(block.q[g][1]);
-    return {{_mm256_abs_epi8(low), _mm256_abs_epi8(high)}, {low, high}};
-  }
-  static Dots start(const Decoded& w) { return w.correction; }
-  static Dots start(const Block&) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-
-  template <int kRows, typename Source>
-  static void dot_rows(const Source& source, const LhsBlock* lhs, Dots* dots) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) dots[r] = start(source);
 #pragma GCC unroll 8
     for (int g = 0; g < 8; ++g) {
-      const auto w = four_k(source, g);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
       for (int r = 0; r < kRows; ++r) {
-        const __m256i x = broadcast_4(lhs[r].q + 4 * g);
-        dots[r].low = _mm256_add_epi32(dots[r].low, dot_4(w.magnitude[0], w.with_sign(x, 0)));
-        dots[r].high = _mm256_add_epi32(dots[r].high, dot_4(w.magnitude[1], w.with_sign(x, 1)));
-        in_order(&dots[r].low);
-        in_order(&dots[r].high);
+        const __m256i magnitude = broadcast_4(lhs[r].magnitude + 4 * g);
+        const __m256i sign = broadcast_4(lhs[r].sign + 4 * g);
+#pragma GCC unroll 3
+        for (int p = 0; p < kPanels; ++p) {
+          add_4(&dots[r][p].low, w[p]->q[g][0], magnitude, sign);
+          add_4(&dots[r][p].high, w[p]->q[g][1], magnitude, sign);
+        }
       }
+    }
+  }
+  static void dot_row(const Block& block, const Lhs& lhs, Dots* dots) {
+    const Block* w[1] = {&block};
+    Dots of_one[1][1];
+    dot_rows<1, 1>(w, &lhs, of_one);
+    *dots = of_one[0][0];
+  }
+
+  template <int kPanels, int kRows>
+  static void add_rows(const Block* const* w, const Lhs* lhs, const Sums* scales, Sums (*sums)[kPanels]) {
+    reload(w[0]);
+    Dots dots[kRows][kPanels];
+    dot_rows<kPanels, kRows>(w, lhs, dots);
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+      for (int p = 0; p < kPanels; ++p) add_block(&sums[r][p], dots[r][p], scales[p], lhs[r].scale);
+    }
+  }
+
+  template <int kPanels>
+  static void tile_of(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
+                      int32_t n_rows) {
+    constexpr int kRowsTogether = 2;
+    const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+    const Lhs* rows = lhs(args) + tile_offset(row, n_blocks);
+    const Block* w[kPanels];
+    for (int p = 0; p < kPanels; ++p) {
+      w[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
+    }
+    Sums sums[kMr][kPanels];
+    for (int32_t r = 0; r < n_rows; ++r) {
+      for (int p = 0; p < kPanels; ++p) sums[r][p] = no_sums();
+    }
+    for (int32_t b = 0; b < n_blocks; ++b, rows += n_rows) {
+      Sums scales[kPanels];
+      for (int p = 0; p < kPanels; ++p) scales[p] = scales_of(*w[p]);
+      int32_t r = 0;
+      for (; r + kRowsTogether <= n_rows; r += kRowsTogether) {
+        add_rows<kPanels, kRowsTogether>(w, rows + r, scales, sums + r);
+      }
+      if (r < n_rows) add_rows<kPanels, 1>(w, rows + r, scales, sums + r);
+      for (int p = 0; p < kPanels; ++p) ++w[p];
+    }
+    for (int32_t r = 0; r < n_rows; ++r) {
+      for (int p = 0; p < kPanels; ++p) store_row_16(args, row + r, column + p * kNr, sums[r][p]);
+    }
+  }
+
+  static constexpr int32_t kTilePanels = 3;
+  static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
+                   int32_t n_rows) {
+    switch (elms_min_i32(kTilePanels, elms_ceil_div(args->n - column, kNr))) {
+      case 3:
+        return tile_of<3>(args, panel, column, row, n_rows);
+      case 2:
+        return tile_of<2>(args, panel, column, row, n_rows);
+      default:
+        return tile_of<1>(args, panel, column, row, n_rows);
     }
   }
 };

@@ -106,6 +106,7 @@ template <typename Weights>
 struct Kernel {
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
+  static constexpr int32_t kTilePanels = 1;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
   static constexpr int kSideBySide = 8;

@@ -89,6 +89,7 @@ struct Tiled {
 
   static constexpr int32_t kMr = ::kMr;
   static constexpr int32_t kNr = ::kNr;
+  static constexpr int32_t kTilePanels = 1;
   static constexpr int32_t kLhsBlockBytes = sizeof(Lhs<kMr>) / kMr;
 
   static void run(const elms_gemm_args* args) {
