@@ -2,9 +2,9 @@
 //
 // What a level and its adapter cost a decoded token. Sessions take turns token by token, so that a
 // machine whose bandwidth swings does the same to each: the full width, the level without its adapter, the
-// level with it. The last level of cache is swept before each token, or a token that follows one of the same
-// weights would find some of them there, which those with the adapter, in a copy of their own, would not.
-// So it is for models that no cache holds. `control` is what a second copy without adapters adds. One line of
+// level with it, all on the same weights in memory. The last level of cache is swept before each token, or a
+// token would find there what the one before it has left; so it is for models that no cache holds. `control`
+// is what a second copy of the weights adds, which is nothing but where the system has put it. One line of
 // JSON a level: `excess` is the level's time over the full width's minus its cost share, `adapter` what the
 // adapter adds to the level's time; medians over neighbouring turns, and between which quartiles they lie.
 #include <algorithm>
@@ -73,15 +73,22 @@ void sweep_cache() {
   (void)sink;
 }
 
+enum class Adapter : std::uint8_t { kOff, kOn };
+
 /// A session of a level behind a context, which decodes token after token.
 class Decoding {
  public:
-  Decoding(const std::shared_ptr<const elms::ElasticModel>& model, int level,
+  Decoding(const std::shared_ptr<const elms::ElasticModel>& model, int level, Adapter adapter,
            const LevelBenchOptions& options, elms::ThreadPool& pool)
       : pool_(&pool), session_(or_die(elms::Session::create(model, sized(options)))) {
     std::vector<elms::TokenId> prompt;
     for (int i = 0; i < options.context; ++i) prompt.push_back(1 + i % (model->config().n_vocab - 1));
-    if (!session_.set_level(level).ok() || !session_.prefill(prompt).ok()) std::exit(fail("no context"));
+    // Slices that are set by hand are no level's, so they have no adapter.
+    const elms::Status set =
+        adapter == Adapter::kOn
+            ? session_.set_level(level)
+            : session_.set_slices(model->levels()[static_cast<std::size_t>(level)].layers);
+    if (!set.ok() || !session_.prefill(prompt).ok()) std::exit(fail("no context"));
     for (int i = 0; i < kWarmUp; ++i) static_cast<void>(token_ms());
   }
 
@@ -120,25 +127,26 @@ int main(int argc, char** argv) {
   elms::OpenOptions open;
   open.pool = or_die(elms::ThreadPool::create(options.threads));
   open.uniform_levels_if_none = true;
-  const auto with = or_die(elms::ElasticModel::open(options.model, open));
+  const auto model = or_die(elms::ElasticModel::open(options.model, open));
   open.use_adapters = false;
-  const auto without = or_die(elms::ElasticModel::open(options.model, open));
   const auto copy = or_die(elms::ElasticModel::open(options.model, open));
-  const int top = static_cast<int>(without->levels().size()) - 1;
+  const int top = static_cast<int>(model->levels().size()) - 1;
   if (options.level > top) return fail("the model's last level is " + std::to_string(top));
   for (int level = 0; level <= top; ++level) {
     if (options.level >= 0 && options.level != level) continue;
-    const double share = without->levels()[static_cast<std::size_t>(level)].cost_share;
-    const auto decoding = [&](const auto& model, int at) { return Decoding(model, at, options, *open.pool); };
-    Decoding full = decoding(without, top), narrow = decoding(without, level), other = decoding(copy, level),
-             adapted = decoding(with, level);
+    const double share = model->levels()[static_cast<std::size_t>(level)].cost_share;
+    const auto decoding = [&](const auto& weights, int at, Adapter adapter = Adapter::kOff) {
+      return Decoding(weights, at, adapter, options, *open.pool);
+    };
+    Decoding full = decoding(model, top), narrow = decoding(model, level), other = decoding(copy, level),
+             adapted = decoding(model, level, Adapter::kOn);
     std::vector<double> excess, control, added, narrow_ms;
     for (int i = 0; i < options.tokens; ++i) {
       const double full_ms = full.token_ms();
       narrow_ms.push_back(narrow.token_ms());
       excess.push_back(narrow_ms.back() / full_ms - share);
       control.push_back(other.token_ms() / narrow_ms.back() - 1.0);
-      if (with->adapter(level) != nullptr) added.push_back(adapted.token_ms() / narrow_ms.back() - 1.0);
+      if (model->adapter(level) != nullptr) added.push_back(adapted.token_ms() / narrow_ms.back() - 1.0);
     }
     nlohmann::json line = {{"level", level},
                            {"cost_share", share},
