@@ -5,8 +5,8 @@
  * Kernel gives kMr, kNr, kTilePanels, kLhsBlockBytes (of one row and one block of k) and
  *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kTilePanels * kNr),
  *                                                        or as many of them as the matrix has
- * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kSideBySide (panels that lie one by
- * one and are read together: as many as leave registers free) and
+ * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kHasGroups, kSideBySide and kSideBySideWhole
+ * (panels that lie one by one and are read together: as many as leave registers free, where k is cut and where it is whole) and
  *   template <int kPanels, bool kIsGroup> static void gemv(args, panel, column)   the only row x outputs of one panel,
  *                                                                      a whole group, or neighbours one behind the other
  */
@@ -36,33 +36,33 @@ inline size_t block_stride(const elms_gemm_args* args, size_t block_bytes) {
   return args->panel_group > 1 ? static_cast<size_t>(args->panel_group) * block_bytes : block_bytes;
 }
 
-/// kPanels at a time, and those that are left one by one.
+/// Outputs from `column` on, kPanels at a time; what is left over by halves of that where panels lie one by one.
 template <typename Kernel, int kPanels, bool kIsGroup>
-void gemv_together(const elms_gemm_args* args) {
-  int32_t column = 0;
-  for (; kPanels > 1 && column + kPanels * Kernel::kNr <= args->n; column += kPanels * Kernel::kNr) {
+void gemv_together(const elms_gemm_args* args, int32_t column) {
+  constexpr int32_t kOutputs = kPanels * Kernel::kNr;
+  for (; kPanels == 1 ? column < args->n : column + kOutputs <= args->n; column += kOutputs) {
     Kernel::template gemv<kPanels, kIsGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
   }
-  for (; column < args->n; column += Kernel::kNr) {
-    Kernel::template gemv<1, kIsGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
-  }
+  if constexpr (kPanels > 1) gemv_together<Kernel, kIsGroup ? 1 : kPanels / 2, kIsGroup>(args, column);
 }
 
-/// One row. Weights stream from memory in one run, which the hardware foresees by itself: asking for lines ahead made
-/// AVX-512's slower; AVX2's int4 gained 3% and does so. The panels of a group are computed together, since their
-/// blocks alternate. Where panels lie one by one a cut k ends the run with every panel, and it takes the hardware a
-/// while to foresee the next: several are read side by side, so that these starts overlap.
+/// One row. Weights stream from memory, in several runs side by side or in one, as a kernel was faster: on a Zen 3 four
+/// runs came at 1.1 to 1.2 times the rate of one; asking for lines ahead gained nothing there, and made AVX-512's slower.
+/// The panels of a group are computed together, since their blocks alternate. Where panels lie one by one a cut k ends the
+/// run with every panel, and it takes the hardware a while to foresee the next: read side by side, these starts overlap.
 template <typename Kernel>
 void gemv_by_panels(const elms_gemm_args* args) {
   const size_t used_bytes = static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * Kernel::kBlockBytes;
-  switch (args->panel_group) {
-    case 2: return gemv_together<Kernel, 2, true>(args);
-    case 4: return gemv_together<Kernel, 4, true>(args);
-    case 8: return gemv_together<Kernel, 8, true>(args);
-    default: break;
+  if constexpr (Kernel::kHasGroups) {
+    switch (args->panel_group) {
+      case 2: return gemv_together<Kernel, 2, true>(args, 0);
+      case 4: return gemv_together<Kernel, 4, true>(args, 0);
+      case 8: return gemv_together<Kernel, 8, true>(args, 0);
+      default: break;
+    }
   }
-  if (used_bytes == args->panel_stride_bytes) return gemv_together<Kernel, 1, false>(args);
-  gemv_together<Kernel, Kernel::kSideBySide, false>(args);
+  if (used_bytes == args->panel_stride_bytes) return gemv_together<Kernel, Kernel::kSideBySideWhole, false>(args, 0);
+  gemv_together<Kernel, Kernel::kSideBySide, false>(args, 0);
 }
 
 template <typename Kernel>

@@ -44,43 +44,52 @@ struct Weights {
   static const Values& values(const Unpacked& w, int j) { return w.values[j]; }
   static Values values(const Block& block, int j) { return values_of(block.nibbles[j]); }
 
-  /// Of 16 outputs with rows lhs[0 .. kRows); w is a Block or Unpacked.
-  template <int kRows, typename Source>
-  static void dot_rows(const Source& w, const LhsBlock* lhs, Dots* dots) {
+  /// Of 16 outputs of each of kPanels panels with rows lhs[0 .. kRows); w are Blocks or Unpacked.
+  template <int kPanels, int kRows, typename Source>
+  static void dot_rows(const Source* const* w, const LhsBlock* lhs, Dots (*dots)[kPanels]) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) dots[r].low = dots[r].high = broadcast_4(lhs[r].nibble_offset);
+    for (int r = 0; r < kRows; ++r) {
+      const __m256i offset = broadcast_4(lhs[r].nibble_offset);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) dots[r][p] = {offset, offset};
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      const Values& two = values(w, j);
-#pragma GCC unroll 2
-      for (int g = 0; g < 2; ++g) {
 #pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) {
-          const __m256i x = broadcast_4(lhs[r].q + 4 * (2 * j + g));
-          dots[r].low = _mm256_add_epi16(dots[r].low, _mm256_maddubs_epi16(two.low[g], x));
-          dots[r].high = _mm256_add_epi16(dots[r].high, _mm256_maddubs_epi16(two.high[g], x));
-          in_order(&dots[r].low);
-          in_order(&dots[r].high);
+      for (int p = 0; p < kPanels; ++p) {
+        const Values& two = values(*w[p], j);
+#pragma GCC unroll 2
+        for (int g = 0; g < 2; ++g) {
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) {
+            const __m256i x = broadcast_4(lhs[r].q + 4 * (2 * j + g));
+            Dots& sums = dots[r][p];
+            sums.low = _mm256_add_epi16(sums.low, _mm256_maddubs_epi16(two.low[g], x));
+            sums.high = _mm256_add_epi16(sums.high, _mm256_maddubs_epi16(two.high[g], x));
+            in_order(&sums.low);
+            in_order(&sums.high);
+          }
         }
       }
     }
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      dots[r] = {_mm256_madd_epi16(dots[r].low, ones), _mm256_madd_epi16(dots[r].high, ones)};
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) {
+        dots[r][p] = {_mm256_madd_epi16(dots[r][p].low, ones), _mm256_madd_epi16(dots[r][p].high, ones)};
+      }
     }
-  }
-  static void dot_row(const Block& block, const LhsBlock& lhs, Dots* dots) {
-    dot_rows<1>(block, &lhs, dots);
   }
 
   template <int kRows, typename Source>
   static void add_rows(const Source& w, const LhsBlock* lhs, const Sums& scales, Sums* sums) {
     reload(&w);
-    Dots dots[kRows];
-    dot_rows<kRows>(w, lhs, dots);
+    const Source* panel[1] = {&w};
+    Dots dots[kRows][1];
+    dot_rows<1, kRows>(panel, lhs, dots);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) add_block(&sums[r], dots[r], scales, lhs[r].scale);
+    for (int r = 0; r < kRows; ++r) add_block(&sums[r], dots[r][0], scales, lhs[r].scale);
   }
 
   template <typename Source>
@@ -106,12 +115,11 @@ struct Weights {
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
-    const size_t stride = block_stride(args, sizeof(Block));
     const LhsBlock* rows = lhs(args) + tile_offset(row, n_blocks);
     Unpacked unpacked;
     Sums sums[kMr];
     for (int32_t r = 0; r < n_rows; ++r) sums[r] = no_sums();
-    for (int32_t b = 0; b < n_blocks; ++b, rows += n_rows, panel += stride) {
+    for (int32_t b = 0; b < n_blocks; ++b, rows += n_rows, panel += sizeof(Block)) {
       const Block& block = *reinterpret_cast<const Block*>(panel);
       const Sums scales = scales_of(block);
       if (n_rows <= kFewRows) {
@@ -157,4 +165,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2 = {"elms_gemm_f
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
                                                                     gemm_or_gemv<Kernel<Weights>>,
-                                                                    4};
+                                                                    1};

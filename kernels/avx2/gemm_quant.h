@@ -3,7 +3,8 @@
  *   struct Weights::Block                the panel's block; `uint16_t scale[16]` comes first
  *   struct Weights::Lhs                  a block of one row of activations; `scale` is its scale
  *   Weights::lhs(args)                   the first of them
- *   Weights::dot_row(block, lhs, dots)   exact dot products of 16 outputs with one row
+ *   Weights::dot_rows<kPanels, kRows>(w, lhs, dots)   exact dot products of kRows rows with the 16 outputs of
+ *                                        each of kPanels blocks, dots[row][panel]
  *   Weights::kTilePanels, Weights::tile  what gemm_loops.h wants of a Kernel
  *
  * Their products are written for few instructions, since a core that a hypervisor shares between two machines
@@ -18,7 +19,6 @@
 namespace {
 
 constexpr int32_t kNr = 16;
-constexpr size_t kAheadBytes = 1536;  // found by trying
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -50,34 +50,25 @@ inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column
   if (args->n - column > 8) store_row_8(args, row, column + 8, sums.high);
 }
 
-/// One row x kPanels panels: a whole group, or neighbours one behind the other.
-template <typename Weights, int kPanels, bool kIsGroup>
+/// One row x kPanels panels that lie one behind the other.
+template <typename Weights, int kPanels>
 void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
   using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const auto* lhs = Weights::lhs(args);
-  const size_t stride = block_stride(args, sizeof(Block));
-  const size_t distance = kIsGroup ? sizeof(Block) : args->panel_stride_bytes;
-  const uint8_t* panels[kPanels];
+  const Block* w[kPanels];
   Sums sums[kPanels];
   for (int p = 0; p < kPanels; ++p) {
-    panels[p] = panel + static_cast<size_t>(p) * distance;
+    w[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
     sums[p] = no_sums();
   }
-  // A whole group is one run of memory, which goes on with the next one where k is not cut.
-  const bool is_whole = static_cast<size_t>(n_blocks) * sizeof(Block) == args->panel_stride_bytes;
-  const int32_t n_foreseen = is_whole ? n_blocks : n_blocks - static_cast<int32_t>(kAheadBytes / stride) - 1;
   for (int32_t b = 0; b < n_blocks; ++b) {
-    if (kIsGroup && kPanels > 1 && b < n_foreseen) {
-      for (size_t byte = 0; byte < stride; byte += 64) ELMS_PREFETCH(panels[0] + kAheadBytes + byte);
-    }
-#pragma GCC unroll 8
+    Dots dots[1][kPanels];
+    Weights::template dot_rows<kPanels, 1>(w, lhs + b, dots);
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
-      const Block& block = *reinterpret_cast<const Block*>(panels[p]);
-      Dots dots;
-      Weights::dot_row(block, lhs[b], &dots);
-      add_block(&sums[p], dots, scales_of(block), lhs[b].scale);
-      panels[p] += stride;
+      add_block(&sums[p], dots[0][p], scales_of(*w[p]), lhs[b].scale);
+      ++w[p];
     }
   }
   for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
@@ -90,7 +81,8 @@ struct Kernel {
   static constexpr int32_t kTilePanels = Weights::kTilePanels;
   static constexpr int32_t kLhsBlockBytes = sizeof(typename Weights::Lhs);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
-  static constexpr int kSideBySide = 4;
+  static constexpr bool kHasGroups = false;
+  static constexpr int kSideBySide = 4, kSideBySideWhole = 4;
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
@@ -98,7 +90,8 @@ struct Kernel {
   }
   template <int kPanels, bool kIsGroup>
   static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
-    gemv_panels<Weights, kPanels, kIsGroup>(args, panel, column);
+    static_assert(!kIsGroup, "panels of these kernels lie one by one");
+    gemv_panels<Weights, kPanels>(args, panel, column);
   }
 };
 

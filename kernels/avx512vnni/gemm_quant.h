@@ -109,7 +109,8 @@ struct Kernel {
   static constexpr int32_t kTilePanels = 1;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
-  static constexpr int kSideBySide = 8;
+  static constexpr bool kHasGroups = true;
+  static constexpr int kSideBySide = 8, kSideBySideWhole = 1;
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
