@@ -1,5 +1,7 @@
 #include "limits.hpp"
 
+#include "cli/peak/read_loop.hpp"
+
 #if defined(_WIN32)
 #include <chrono>
 #else
@@ -32,15 +34,10 @@ void MachineLimits::use(const char* isa) {
 }
 
 double MachineLimits::read_slice() {
-  constexpr std::size_t kChains = 16;  // independent sums, which compilers keep in vector registers
   const std::uint64_t* words = memory_.data() + next_;
   next_ = (next_ + kSliceWords) % kMemoryWords;
-  std::uint64_t sums[kChains] = {};
   const double start = cpu_seconds();
-  for (std::size_t i = 0; i < kSliceWords; i += kChains) {
-    for (std::size_t c = 0; c < kChains; ++c) sums[c] += words[i + c];
-  }
-  for (const std::uint64_t sum : sums) sum_ += sum;
+  sum_ += elms_cli::sum_of_runs<4>(words, kSliceWords);
   const double seconds = cpu_seconds() - start;
   volatile std::uint64_t sink = sum_;  // without a use, compilers would drop the reading
   (void)sink;

@@ -19,6 +19,7 @@
 namespace {
 
 constexpr int32_t kNr = 16;
+constexpr int32_t kForeseenBlocks = 2;  // of the next panels, where k is cut; found by trying
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -45,12 +46,17 @@ inline void add_block(Sums* sums, Dots dots, const Sums& scales, float lhs_scale
   sums->high = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots.high), _mm256_mul_ps(scales.high, scale), sums->high);
 }
 
+inline void prefetch(const uint8_t* bytes, size_t n) {
+  for (size_t i = 0; i < n; i += 64) ELMS_PREFETCH(bytes + i);
+}
+
 inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column, const Sums& sums) {
   store_row_8(args, row, column, sums.low);
   if (args->n - column > 8) store_row_8(args, row, column + 8, sums.high);
 }
 
-/// One row x kPanels panels that lie one behind the other.
+/// One row x kPanels panels that lie one behind the other. Where k is cut the first blocks of the next panels
+/// are asked for ahead, since hardware foresees nothing behind the gap.
 template <typename Weights, int kPanels>
 void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
   using Block = typename Weights::Block;
@@ -62,7 +68,14 @@ void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t colum
     w[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
     sums[p] = no_sums();
   }
+  const size_t gap = args->panel_stride_bytes - static_cast<size_t>(n_blocks) * sizeof(Block);
+  const size_t to_next = (kPanels - 1) * args->panel_stride_bytes + gap + kForeseenBlocks * sizeof(Block);
+  const int32_t last_blocks = gap > 0 ? n_blocks - kForeseenBlocks : n_blocks;
   for (int32_t b = 0; b < n_blocks; ++b) {
+    if (b >= last_blocks) {
+      for (int p = 0; p < kPanels; ++p)
+        prefetch(reinterpret_cast<const uint8_t*>(w[p]) + to_next, sizeof(Block));
+    }
     Dots dots[1][kPanels];
     Weights::template dot_rows<kPanels, 1>(w, lhs + b, dots);
 #pragma GCC unroll 4

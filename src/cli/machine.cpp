@@ -27,17 +27,6 @@ double seconds_of(Work&& work) {
   return now() - start;
 }
 
-std::uint64_t sum_of(const std::uint64_t* values, std::size_t n) {
-  constexpr std::size_t kChains = 16;  // independent sums, which compilers keep in vector registers
-  std::uint64_t sums[kChains] = {};
-  for (std::size_t i = 0; i + kChains <= n; i += kChains) {
-    for (std::size_t c = 0; c < kChains; ++c) sums[c] += values[i + c];
-  }
-  std::uint64_t total = 0;
-  for (const std::uint64_t sum : sums) total += sum;
-  return total;
-}
-
 elms::Result<Buffer<std::uint64_t>> big_buffer() {
   constexpr std::size_t kMost = std::size_t{512} << 20, kLeast = std::size_t{32} << 20;
   auto buffer = Buffer<std::uint64_t>::uninitialized_streamed(kMost / sizeof(std::uint64_t));
@@ -88,7 +77,7 @@ elms::Result<LimitsMeter> LimitsMeter::create(elms::ThreadPool& pool) {
   return meter;
 }
 
-void LimitsMeter::sample_read() {
+void LimitsMeter::sample_read(SumOfPiece* sum_of, Limit& limit) {
   const auto read = [&](std::size_t piece) {
     sums_[piece] += sum_of(memory_.data() + piece * kPieceWords, kPieceWords);
   };
@@ -99,21 +88,27 @@ void LimitsMeter::sample_read() {
   const double one = seconds_of([&] {
     for (std::size_t i = 0; i < n_one; ++i) read((next_piece_ + i) % n_pieces);
   });
-  read_.one.add(rate(n_one, one));
+  limit.one.add(rate(n_one, one));
   next_piece_ = (next_piece_ + n_one) % n_pieces;
   if (pool_->n_threads() == 1) {
-    read_.all = read_.one;
+    limit.all = limit.one;
   } else {
-    read_.all.add(rate(n_pieces, seconds_of([&] { pool_->parallel_for(n_pieces, read); })));
+    limit.all.add(rate(n_pieces, seconds_of([&] { pool_->parallel_for(n_pieces, read); })));
   }
-  volatile std::uint64_t sink =
-      sum_of(sums_.data(), n_pieces);  // without a use, compilers would drop the reading
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < n_pieces; ++i) sum += sums_[i];
+  volatile std::uint64_t sink = sum;  // without a use, compilers would drop the reading
   (void)sink;
+}
+
+const Limit& LimitsMeter::read() const {
+  return reads_[0].all.median() >= reads_[1].all.median() ? reads_[0] : reads_[1];
 }
 
 void LimitsMeter::sample() {
   const double start = now();
-  sample_read();
+  sample_read(&sum_of_runs<1>, reads_[0]);
+  sample_read(&sum_of_runs<4>, reads_[1]);
   for (ArithmeticLimit& limit : arithmetic_) {
     sample_loop(limit.loops->int8, limit.rounds, *pool_, limit.int8);
     sample_loop(limit.loops->f32, limit.rounds, *pool_, limit.f32);

@@ -1,11 +1,14 @@
 // What this machine can do at best, and what this process took of it.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "cli/peak/peak_loops.hpp"
+#include "cli/peak/read_loop.hpp"
 #include "cli/samples.hpp"
 #include "elms/detail/buffer.hpp"
 #include "elms/status.hpp"
@@ -37,8 +40,9 @@ class LimitsMeter {
   /// Likewise, where the last slice was longer ago than a few times what it takes.
   void sample_if_due();
 
-  /// Reading memory that no cache holds.
-  [[nodiscard]] const Limit& read() const noexcept { return read_; }
+  /// Reading memory that no cache holds, in one run or in four side by side, whichever was faster. After
+  /// sample().
+  [[nodiscard]] const Limit& read() const;
   /// Of the fastest instruction set of this CPU.
   [[nodiscard]] const ArithmeticLimit& best() const noexcept { return arithmetic_.front(); }
   /// maddubs, madd and add of AVX2, or null where that is best() already, or not there.
@@ -48,13 +52,14 @@ class LimitsMeter {
 
  private:
   explicit LimitsMeter(elms::ThreadPool& pool) : pool_(&pool) {}
-  void sample_read();
+  using SumOfPiece = std::uint64_t(const std::uint64_t* words, std::size_t n);
+  void sample_read(SumOfPiece* sum_of, Limit& limit);
 
   elms::ThreadPool* pool_;
   elms::detail::Buffer<std::uint64_t> memory_;
   elms::detail::Buffer<std::uint64_t> sums_;  ///< of each piece of memory_
   std::size_t next_piece_ = 0;                ///< where one thread reads next
-  Limit read_;
+  std::array<Limit, 2> reads_;
   std::vector<ArithmeticLimit> arithmetic_;
   double sampled_at_ = 0.0, sample_took_ = 0.0;  ///< seconds
 };
