@@ -5,10 +5,11 @@
  * Kernel gives kMr, kNr, kTilePanels, kLhsBlockBytes (of one row and one block of k) and
  *   static void tile(args, panel, column, row, n_rows)   outputs [row .. row + n_rows) x [column .. column + kTilePanels * kNr),
  *                                                        or as many of them as the matrix has
- * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kHasGroups, kSideBySide and kSideBySideWhole
- * (panels that lie one by one and are read together: as many as leave registers free, where k is cut and where it is whole) and
- *   template <int kPanels, bool kIsGroup> static void gemv(args, panel, column)   the only row x outputs of one panel,
- *                                                                      a whole group, or neighbours one behind the other
+ * and where the GEMV is of these loops too: kBlockBytes (of one block of a panel), kPanelGroup (panels of a group at most) and
+ *   static constexpr int panels_together(group, is_whole)   how many panels are read together: whole groups, where there are
+ *                                                           any; without, it may matter whether k is whole or cut
+ *   template <int kPanels, int kGroup> static void gemv(args, column)   the only row x outputs of kPanels panels, which are
+ *                                                           whole groups, or of one panel
  */
 #ifndef ELMS_KERNELS_GEMM_LOOPS_H_
 #define ELMS_KERNELS_GEMM_LOOPS_H_
@@ -36,33 +37,34 @@ inline size_t block_stride(const elms_gemm_args* args, size_t block_bytes) {
   return args->panel_group > 1 ? static_cast<size_t>(args->panel_group) * block_bytes : block_bytes;
 }
 
-/// Outputs from `column` on, kPanels at a time; what is left over by halves of that where panels lie one by one.
-template <typename Kernel, int kPanels, bool kIsGroup>
+/// Outputs from `column` on, kPanels at a time; what is left over by halves of that, and at last one by one.
+template <typename Kernel, int kPanels, int kGroup>
 void gemv_together(const elms_gemm_args* args, int32_t column) {
   constexpr int32_t kOutputs = kPanels * Kernel::kNr;
   for (; kPanels == 1 ? column < args->n : column + kOutputs <= args->n; column += kOutputs) {
-    Kernel::template gemv<kPanels, kIsGroup>(args, panel_at(args, column, Kernel::kNr, Kernel::kBlockBytes), column);
+    Kernel::template gemv<kPanels, kGroup>(args, column);
   }
-  if constexpr (kPanels > 1) gemv_together<Kernel, kIsGroup ? 1 : kPanels / 2, kIsGroup>(args, column);
+  if constexpr (kPanels > 1) gemv_together<Kernel, (kPanels / 2 >= kGroup ? kPanels / 2 : 1), kGroup>(args, column);
 }
 
-/// One row. Weights stream from memory, in several runs side by side or in one, as a kernel was faster: on a Zen 3 four
-/// runs came at 1.1 to 1.2 times the rate of one; asking for lines ahead gained nothing there, and made AVX-512's slower.
-/// The panels of a group are computed together, since their blocks alternate. Where panels lie one by one a cut k ends the
-/// run with every panel, and it takes the hardware a while to foresee the next: read side by side, these starts overlap.
+template <typename Kernel, int kGroup>
+void gemv_by_groups(const elms_gemm_args* args) {
+  if constexpr (kGroup > 1 && kGroup <= Kernel::kPanelGroup) {
+    if (args->panel_group == kGroup) return gemv_together<Kernel, Kernel::panels_together(kGroup, false), kGroup>(args, 0);
+    gemv_by_groups<Kernel, kGroup / 2>(args);
+  } else if (static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * Kernel::kBlockBytes == args->panel_stride_bytes) {
+    gemv_together<Kernel, Kernel::panels_together(1, true), 1>(args, 0);
+  } else {
+    gemv_together<Kernel, Kernel::panels_together(1, false), 1>(args, 0);
+  }
+}
+
+/// One row. Weights stream from memory in one run or in several side by side, whichever was faster: on a Zen 3 four runs come
+/// at 1.2 times the rate of one. Asking for lines ahead gained nothing. A cut k ends a run with every group of panels, behind
+/// which the hardware goes on foreseeing for a while: so groups, which make runs longer.
 template <typename Kernel>
 void gemv_by_panels(const elms_gemm_args* args) {
-  const size_t used_bytes = static_cast<size_t>(args->k / ELMS_QUANT_BLOCK) * Kernel::kBlockBytes;
-  if constexpr (Kernel::kHasGroups) {
-    switch (args->panel_group) {
-      case 2: return gemv_together<Kernel, 2, true>(args, 0);
-      case 4: return gemv_together<Kernel, 4, true>(args, 0);
-      case 8: return gemv_together<Kernel, 8, true>(args, 0);
-      default: break;
-    }
-  }
-  if (used_bytes == args->panel_stride_bytes) return gemv_together<Kernel, Kernel::kSideBySideWhole, false>(args, 0);
-  gemv_together<Kernel, Kernel::kSideBySide, false>(args, 0);
+  gemv_by_groups<Kernel, Kernel::kPanelGroup>(args);
 }
 
 template <typename Kernel>

@@ -115,11 +115,12 @@ struct Weights {
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+    const size_t stride = block_stride(args, sizeof(Block));
     const LhsBlock* rows = lhs(args) + tile_offset(row, n_blocks);
     Unpacked unpacked;
     Sums sums[kMr];
     for (int32_t r = 0; r < n_rows; ++r) sums[r] = no_sums();
-    for (int32_t b = 0; b < n_blocks; ++b, rows += n_rows, panel += sizeof(Block)) {
+    for (int32_t b = 0; b < n_blocks; ++b, rows += n_rows, panel += stride) {
       const Block& block = *reinterpret_cast<const Block*>(panel);
       const Sums scales = scales_of(block);
       if (n_rows <= kFewRows) {
@@ -165,4 +166,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q4_32x16_avx2 = {"elms_gemm_f
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
                                                                     gemm_or_gemv<Kernel<Weights>>,
-                                                                    1};
+                                                                    kPanelGroup};

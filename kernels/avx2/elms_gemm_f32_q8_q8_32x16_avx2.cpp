@@ -72,15 +72,13 @@ struct Weights {
   }
 
   template <int kPanels>
-  static void tile_of(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
-                      int32_t n_rows) {
+  static void tile_of(const elms_gemm_args* args, int32_t column, int32_t row, int32_t n_rows) {
     constexpr int kRowsTogether = 2;
     const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+    const size_t stride = block_stride(args, sizeof(Block)) / sizeof(Block);
     const Lhs* rows = lhs(args) + tile_offset(row, n_blocks);
     const Block* w[kPanels];
-    for (int p = 0; p < kPanels; ++p) {
-      w[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
-    }
+    for (int p = 0; p < kPanels; ++p) w[p] = block_at<Block>(args, column + p * kNr);
     Sums sums[kMr][kPanels];
     for (int32_t r = 0; r < n_rows; ++r) {
       for (int p = 0; p < kPanels; ++p) sums[r][p] = no_sums();
@@ -93,7 +91,7 @@ struct Weights {
         add_rows<kPanels, kRowsTogether>(w, rows + r, scales, sums + r);
       }
       if (r < n_rows) add_rows<kPanels, 1>(w, rows + r, scales, sums + r);
-      for (int p = 0; p < kPanels; ++p) ++w[p];
+      for (const Block*& block : w) block += stride;
     }
     for (int32_t r = 0; r < n_rows; ++r) {
       for (int p = 0; p < kPanels; ++p) store_row_16(args, row + r, column + p * kNr, sums[r][p]);
@@ -101,15 +99,15 @@ struct Weights {
   }
 
   static constexpr int32_t kTilePanels = 3;
-  static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
+  static void tile(const elms_gemm_args* args, const uint8_t* /*panel*/, int32_t column, int32_t row,
                    int32_t n_rows) {
     switch (elms_min_i32(kTilePanels, elms_ceil_div(args->n - column, kNr))) {
       case 3:
-        return tile_of<3>(args, panel, column, row, n_rows);
+        return tile_of<3>(args, column, row, n_rows);
       case 2:
-        return tile_of<2>(args, panel, column, row, n_rows);
+        return tile_of<2>(args, column, row, n_rows);
       default:
-        return tile_of<1>(args, panel, column, row, n_rows);
+        return tile_of<1>(args, column, row, n_rows);
     }
   }
 };
@@ -140,4 +138,4 @@ extern "C" const elms_gemm_kernel elms_gemm_f32_q8_q8_32x16_avx2 = {"elms_gemm_f
                                                                     elms_lhs_q8_bytes_avx2,
                                                                     elms_lhs_q8_avx2,
                                                                     gemm_or_gemv<Kernel<Weights>>,
-                                                                    1};
+                                                                    kPanelGroup};

@@ -19,7 +19,7 @@
 namespace {
 
 constexpr int32_t kNr = 16;
-constexpr int32_t kForeseenBlocks = 2;  // of the next panels, where k is cut; found by trying
+constexpr int32_t kPanelGroup = 2;
 
 struct Sums {
   __m256 low;   // outputs 0..7
@@ -46,8 +46,10 @@ inline void add_block(Sums* sums, Dots dots, const Sums& scales, float lhs_scale
   sums->high = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots.high), _mm256_mul_ps(scales.high, scale), sums->high);
 }
 
-inline void prefetch(const uint8_t* bytes, size_t n) {
-  for (size_t i = 0; i < n; i += 64) ELMS_PREFETCH(bytes + i);
+/// First block of the panel at `column`.
+template <typename Block>
+const Block* block_at(const elms_gemm_args* args, int32_t column) {
+  return reinterpret_cast<const Block*>(panel_at(args, column, kNr, sizeof(Block)));
 }
 
 inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column, const Sums& sums) {
@@ -55,36 +57,37 @@ inline void store_row_16(const elms_gemm_args* args, int32_t row, int32_t column
   if (args->n - column > 8) store_row_8(args, row, column + 8, sums.high);
 }
 
-/// One row x kPanels panels that lie one behind the other. Where k is cut the first blocks of the next panels
-/// are asked for ahead, since hardware foresees nothing behind the gap.
-template <typename Weights, int kPanels>
-void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
+/// One row x kPanels panels: groups side by side, and of each at a time the first panels, then the second
+/// ones.
+template <typename Weights, int kPanels, int kGroup>
+void gemv_panels(const elms_gemm_args* args, int32_t column) {
   using Block = typename Weights::Block;
+  constexpr int kTurns = kPanels < kGroup ? 1 : kGroup;
+  constexpr int kRuns = kPanels / kTurns;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
+  const size_t stride = block_stride(args, sizeof(Block)) / sizeof(Block);
   const auto* lhs = Weights::lhs(args);
-  const Block* w[kPanels];
-  Sums sums[kPanels];
-  for (int p = 0; p < kPanels; ++p) {
-    w[p] = reinterpret_cast<const Block*>(panel + static_cast<size_t>(p) * args->panel_stride_bytes);
-    sums[p] = no_sums();
+  const Block* next[kRuns];
+  Sums sums[kRuns][kTurns];
+  for (int run = 0; run < kRuns; ++run) {
+    next[run] = block_at<Block>(args, column + run * kTurns * kNr);
+    for (Sums& of_panel : sums[run]) of_panel = no_sums();
   }
-  const size_t gap = args->panel_stride_bytes - static_cast<size_t>(n_blocks) * sizeof(Block);
-  const size_t to_next = (kPanels - 1) * args->panel_stride_bytes + gap + kForeseenBlocks * sizeof(Block);
-  const int32_t last_blocks = gap > 0 ? n_blocks - kForeseenBlocks : n_blocks;
   for (int32_t b = 0; b < n_blocks; ++b) {
-    if (b >= last_blocks) {
-      for (int p = 0; p < kPanels; ++p)
-        prefetch(reinterpret_cast<const uint8_t*>(w[p]) + to_next, sizeof(Block));
-    }
-    Dots dots[1][kPanels];
-    Weights::template dot_rows<kPanels, 1>(w, lhs + b, dots);
+#pragma GCC unroll 2
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const Block* w[kRuns];
+      for (int run = 0; run < kRuns; ++run) w[run] = next[run] + turn;
+      Dots dots[1][kRuns];
+      Weights::template dot_rows<kRuns, 1>(w, lhs + b, dots);
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) {
-      add_block(&sums[p], dots[0][p], scales_of(*w[p]), lhs[b].scale);
-      ++w[p];
+      for (int run = 0; run < kRuns; ++run) {
+        add_block(&sums[run][turn], dots[0][run], scales_of(*w[run]), lhs[b].scale);
+      }
     }
+    for (const Block*& block : next) block += stride;
   }
-  for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p]);
+  for (int p = 0; p < kPanels; ++p) store_row_16(args, 0, column + p * kNr, sums[p / kTurns][p % kTurns]);
 }
 
 template <typename Weights>
@@ -94,17 +97,16 @@ struct Kernel {
   static constexpr int32_t kTilePanels = Weights::kTilePanels;
   static constexpr int32_t kLhsBlockBytes = sizeof(typename Weights::Lhs);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
-  static constexpr bool kHasGroups = false;
-  static constexpr int kSideBySide = 4, kSideBySideWhole = 4;
+  static constexpr int kPanelGroup = ::kPanelGroup;
+  static constexpr int panels_together(int group, bool) { return 4 * group; }
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     Weights::tile(args, panel, column, row, n_rows);
   }
-  template <int kPanels, bool kIsGroup>
-  static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
-    static_assert(!kIsGroup, "panels of these kernels lie one by one");
-    gemv_panels<Weights, kPanels>(args, panel, column);
+  template <int kPanels, int kGroup>
+  static void gemv(const elms_gemm_args* args, int32_t column) {
+    gemv_panels<Weights, kPanels, kGroup>(args, column);
   }
 };
 

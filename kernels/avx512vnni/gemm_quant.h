@@ -75,17 +75,16 @@ void gemm_tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column,
 }
 
 /// One row x kPanels panels: a whole group, or neighbours one behind the other.
-template <typename Weights, int kPanels, bool kIsGroup>
-void gemv_panels(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
+template <typename Weights, int kPanels>
+void gemv_panels(const elms_gemm_args* args, int32_t column) {
   using Block = typename Weights::Block;
   const int32_t n_blocks = args->k / ELMS_QUANT_BLOCK;
   const LhsBlock* lhs = static_cast<const LhsBlock*>(args->lhs);
   const size_t stride = block_stride(args, sizeof(Block));
-  const size_t distance = kIsGroup ? sizeof(Block) : args->panel_stride_bytes;
   const uint8_t* panels[kPanels];
   __m512 sums[kPanels];
   for (int p = 0; p < kPanels; ++p) {
-    panels[p] = panel + static_cast<size_t>(p) * distance;
+    panels[p] = panel_at(args, column + p * kNr, kNr, sizeof(Block));
     sums[p] = _mm512_setzero_ps();
   }
   for (int32_t b = 0; b < n_blocks; ++b) {
@@ -109,16 +108,18 @@ struct Kernel {
   static constexpr int32_t kTilePanels = 1;
   static constexpr int32_t kLhsBlockBytes = sizeof(LhsBlock);
   static constexpr size_t kBlockBytes = sizeof(typename Weights::Block);
-  static constexpr bool kHasGroups = true;
-  static constexpr int kSideBySide = 8, kSideBySideWhole = 1;
+  static constexpr int kPanelGroup = 8;
+  static constexpr int panels_together(int group, bool is_whole) {
+    return group > 1 ? group : is_whole ? 1 : 8;
+  }
 
   static void tile(const elms_gemm_args* args, const uint8_t* panel, int32_t column, int32_t row,
                    int32_t n_rows) {
     gemm_tile<Weights>(args, panel, column, row, n_rows);
   }
-  template <int kPanels, bool kIsGroup>
-  static void gemv(const elms_gemm_args* args, const uint8_t* panel, int32_t column) {
-    gemv_panels<Weights, kPanels, kIsGroup>(args, panel, column);
+  template <int kPanels, int kGroup>
+  static void gemv(const elms_gemm_args* args, int32_t column) {
+    gemv_panels<Weights, kPanels>(args, column);
   }
 };
 
