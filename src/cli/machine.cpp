@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #endif
 
+#include "cli/peak/read_loop.hpp"
+
 namespace elms_cli {
 namespace {
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cli/peak/peak_loops.hpp"
-#include "cli/peak/read_loop.hpp"
 #include "cli/samples.hpp"
 #include "elms/detail/buffer.hpp"
 #include "elms/status.hpp"
