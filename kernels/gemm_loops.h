@@ -60,8 +60,8 @@ void gemv_by_groups(const elms_gemm_args* args) {
 }
 
 /// One row. Weights stream from memory in one run or in several side by side, whichever was faster: on a Zen 3 four runs come
-/// at 1.2 times the rate of one. Asking for lines ahead gained nothing. A cut k ends a run with every group of panels, behind
-/// which the hardware goes on foreseeing for a while: so groups, which make runs longer.
+/// at 1.2 times the rate of one. Asking for lines ahead gained nothing. A cut k ends a run with every group of panels, and short
+/// runs are read more slowly (most likely what the hardware foresees behind their ends is read in vain): so groups.
 template <typename Kernel>
 void gemv_by_panels(const elms_gemm_args* args) {
   gemv_by_groups<Kernel, Kernel::kPanelGroup>(args);

@@ -59,6 +59,7 @@ struct Weights {
       }
     }
   }
+
   template <int kPanels, int kRows>
   static void add_rows(const Block* const* w, const Lhs* lhs, const Sums* scales, Sums (*sums)[kPanels]) {
     reload(w[0]);
