@@ -1,12 +1,12 @@
 #include "limits.hpp"
 
-#include "cli/peak/read_loop.hpp"
-
 #if defined(_WIN32)
 #include <chrono>
 #else
 #include <time.h>
 #endif
+
+#include "cli/peak/read_loop.hpp"
 
 namespace elms_bench {
 namespace {

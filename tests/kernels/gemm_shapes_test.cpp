@@ -1,5 +1,6 @@
 // Every GEMM kernel on every kind of shape, against a product in double. What lies outside of the slice is
 // NaN (floats) or NaN-scaled extremes (blocks), and memory ends where the arguments say it does.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -106,6 +107,25 @@ ELMS_KERNEL_CASE(gemm_groups, "GEMM is right where the blocks of neighbouring pa
       for (const std::int32_t m : {1, 3}) {
         check(*kernel, matrix, packed,
               {.m = m, .n = n_full - group * kernel->nr, .k = kFull, .first_panel = group}, rng);
+      }
+    }
+  }
+}
+
+ELMS_KERNEL_CASE(gemm_side_by_side, "a row is right over as many panels as are read side by side, and over what they leave",
+                 "[kernels][gemm]") {
+  auto rng = make_rng(13);
+  for (const elms_gemm_kernel* kernel : kernels.gemm) {
+    // Twice eight groups are more than any kernel reads together; the last panel is ragged.
+    const std::int32_t step = kernel->panel_group * kernel->nr, n_full = 16 * step - 3;
+    const std::int32_t k_full = 4 * 32;
+    for (const std::int32_t k : {k_full, 2 * 32}) {
+      for (std::int32_t groups = 3; groups <= 16; ++groups) {
+        const std::int32_t n = std::min(n_full, groups * step - groups % 3 * (kernel->nr / 2));
+        const WeightMatrix matrix = poisoned_matrix(*kernel, n_full, k_full, n, k, rng);
+        const PackedCase packed(*kernel, matrix);
+        REQUIRE(packed.group() == kernel->panel_group);
+        for (const std::int32_t m : {1, 2}) check(*kernel, matrix, packed, {.m = m, .n = n, .k = k}, rng);
       }
     }
   }
